@@ -1,0 +1,47 @@
+# Everything below needs only Python 3.11, make and the Python package registry.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+.DEFAULT_GOAL := help
+.PHONY: help run test check lock format fetch-test-models
+
+help:  ## List the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+run: $(VENV)/.runtime  ## Start the whole service on this machine's CPU: embedded engine and API
+	@exec $(BIN)/llm-service serve --embedded
+
+test: $(VENV)/.dev fetch-test-models  ## Run every test, end to end on the embedded engine included
+	$(BIN)/pytest
+
+check: $(VENV)/.dev  ## Lint, types, import contracts, and that the lock files match pyproject.toml
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/lock.py --check
+
+lock: $(VENV)/.dev  ## Write requirements.txt and requirements-dev.txt anew from pyproject.toml
+	$(BIN)/python scripts/lock.py
+
+format: $(VENV)/.dev  ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+fetch-test-models: $(VENV)/.dev
+	@$(BIN)/llm-service fetch qwen2.5-coder-1.5b
+	@$(BIN)/llm-service fetch smollm2-135m
+
+# Each stamp is newer than what it was made from, so a second run installs nothing and needs no network.
+$(VENV)/.runtime: requirements.txt pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/bin/python:
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: install it or set PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)

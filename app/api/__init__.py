@@ -1,0 +1,1 @@
+"""HTTP only: thin routes, error mapping, request plumbing."""

@@ -1,0 +1,41 @@
+"""What routes are handed: the services that the lifespan opened, and facts about this request."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from app.core.deadline import Deadline
+from app.core.llm_engine import LLMEngine
+from app.tasks.chat import ChatDefaults
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything a route may use; opened in the lifespan, closed with it.
+
+    Attributes:
+        engine: The client of the engine.
+        chat: What chat requests that do not say get.
+        request_timeout: Seconds a request may take.
+    """
+
+    engine: LLMEngine
+    chat: ChatDefaults
+    request_timeout: float
+
+
+def get_services(request: Request) -> Services:
+    """The services of this process."""
+    return request.state.services
+
+
+ServicesDep = Annotated[Services, Depends(get_services)]
+
+
+def get_deadline(request: Request, services: ServicesDep) -> Deadline:
+    """When this request must be answered, counted from its arrival."""
+    return Deadline(request.state.arrived_at + services.request_timeout, services.request_timeout)
+
+
+DeadlineDep = Annotated[Deadline, Depends(get_deadline)]

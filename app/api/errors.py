@@ -1,0 +1,129 @@
+"""Errors -> HTTP, in one table and one shape: ``{"error": {"type", "message", "param"?, "request_id"}}``."""
+
+import math
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from app import errors
+
+log = structlog.get_logger("api")
+
+
+class _Row(NamedTuple):
+    error: type[errors.ServiceError]
+    status: int
+    type: str
+
+
+# The first row whose class fits counts: special before general.
+TABLE = (
+    _Row(errors.MalformedBody, 400, "malformed_body"),
+    _Row(errors.PromptTooLong, 400, "prompt_too_long"),
+    _Row(errors.BodyTooLarge, 413, "body_too_large"),
+    _Row(errors.UnsupportedMediaType, 415, "unsupported_media_type"),
+    _Row(errors.InvalidField, 422, "invalid_field"),
+    _Row(errors.Overloaded, 503, "overloaded"),
+    _Row(errors.NotReady, 503, "not_ready"),
+    _Row(errors.DeadlineExceeded, 504, "deadline_exceeded"),
+    _Row(errors.EngineFailure, 502, "engine_failure"),
+)
+
+# What pydantic calls it -> what the caller should hear. Anything else: pydantic's own sentence.
+_SENTENCES = {
+    "missing": "this field is missing. Send it.",
+    "string_too_short": "must not be empty.",
+    "string_pattern_mismatch": "must not be empty.",
+    "string_unicode": "holds characters that are not valid Unicode (a lone surrogate).",
+    "finite_number": "must be a finite number.",
+    "model_attributes_type": "must be a JSON object.",
+    "extra_forbidden": "this field is not accepted.",
+}
+
+# Faults of the body that are found below FastAPI's validation: by its JSON parser (400) and by BodyGuard.
+_BODY_ERRORS = {
+    400: errors.MalformedBody("body: not valid JSON. Send one JSON object.", param="body"),
+    413: errors.BodyTooLarge("body: larger than MAX_BODY_BYTES allows. Send a shorter prompt.", param="body"),
+    415: errors.UnsupportedMediaType(
+        "Content-Type: must be application/json. Send the body as JSON in UTF-8.", param="Content-Type"
+    ),
+}
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Make every error of ``app`` leave in the one shape."""
+    app.add_exception_handler(errors.ServiceError, _service_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def error_body(error: errors.ServiceError, request_id: str) -> dict[str, Any]:
+    """The wire form of ``error``."""
+    return _body(_row(error).type, error.message, request_id, error.param)
+
+
+def _row(error: errors.ServiceError) -> _Row:
+    return next((row for row in TABLE if isinstance(error, row.error)), TABLE[-1])
+
+
+def _body(kind: str, message: str, request_id: str, param: str | None = None) -> dict[str, Any]:
+    body = {"type": kind, "message": message, "request_id": request_id}
+    if param is not None:
+        body["param"] = param
+    return {"error": body}
+
+
+def _respond(request: Request, error: errors.ServiceError) -> JSONResponse:
+    headers = {"Retry-After": str(math.ceil(error.retry_after))} if error.retry_after else None
+    return JSONResponse(error_body(error, request.state.request_id), _row(error).status, headers)
+
+
+async def _service_error(request: Request, exc: Exception) -> JSONResponse:
+    if not isinstance(exc, errors.ServiceError):
+        raise exc
+    return _respond(request, exc)
+
+
+async def _validation_error(request: Request, exc: Exception) -> JSONResponse:
+    if not isinstance(exc, RequestValidationError):
+        raise exc
+    return _respond(request, translate(exc.errors()))
+
+
+def translate(faults: Sequence[Any]) -> errors.CallerError:
+    """The first fault that pydantic found, as one sentence that names the field."""
+    fault = faults[0]
+    if fault["type"] == "json_invalid":
+        where = f" at character {fault['loc'][-1]}" if len(fault["loc"]) > 1 else ""
+        return errors.MalformedBody(f"body: not valid JSON{where}. Send one JSON object.", param="body")
+    path = ".".join(str(step) for step in fault["loc"][1:]) or "body"
+    sentence = _SENTENCES.get(fault["type"]) or f"{fault['msg'][0].lower()}{fault['msg'][1:]}."
+    if path == "body":
+        sentence = "must be a JSON object with the documented fields."
+    return errors.InvalidField(f"{path}: {sentence}", param=path)
+
+
+async def _http_exception(request: Request, exc: Exception) -> JSONResponse:
+    if not isinstance(exc, HTTPException):
+        raise exc
+    if known := _BODY_ERRORS.get(exc.status_code):
+        return _respond(request, known)
+    phrase = HTTPStatus(exc.status_code).phrase
+    message = f"{request.method} {request.url.path}: {phrase.lower()}. See /docs for what there is."
+    kind = phrase.lower().replace(" ", "_")
+    return JSONResponse(_body(kind, message, request.state.request_id), exc.status_code, exc.headers)
+
+
+async def _unexpected(request: Request, exc: Exception) -> JSONResponse:
+    """A fault of ours: the caller gets an id to report, the log gets the rest."""
+    request_id = request.state.request_id
+    log.error("unexpected error", request_id=request_id, path=request.url.path, exc_info=exc)
+    message = "The service failed unexpectedly. Report the request_id to its operator."
+    return JSONResponse(_body("internal_error", message, request_id), HTTPStatus.INTERNAL_SERVER_ERROR)

@@ -1,0 +1,19 @@
+"""Server-sent events to callers."""
+
+from collections.abc import AsyncIterable
+
+from fastapi.responses import StreamingResponse
+from pydantic_core import to_json
+
+# Proxies must not collect a stream before they pass it on.
+_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+
+
+def sse_event(name: str, data: object) -> bytes:
+    """One event with a JSON payload."""
+    return b"event: %s\ndata: %s\n\n" % (name.encode("ascii"), to_json(data))
+
+
+def sse_response(events: AsyncIterable[bytes]) -> StreamingResponse:
+    """A response that sends ``events`` as they come."""
+    return StreamingResponse(events, media_type="text/event-stream", headers=_HEADERS)

@@ -1,0 +1,69 @@
+"""Settings: every environment variable of the README, read once, frozen, checked at start.
+
+Sources, strongest first: the process environment, then ``.env`` in the working directory, then the defaults here.
+Only ``app.main``, ``app.cli`` and ``app.wiring`` read settings; everything below takes plain arguments.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.errors import StartupError
+
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Settings(BaseSettings):
+    """All settings of the service; names are the environment variables in lower case."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, frozen=True, extra="ignore"
+    )
+
+    model_name: str = Field("Qwen/Qwen3-32B-Instruct", min_length=1, description="모델 (hub id 또는 로컬 경로)")
+    device: Literal["cuda", "cpu"] = Field("cuda", description="SGLang이 쓰는 장치")
+    max_model_len: int = Field(32768, ge=512, le=1_048_576, description="문맥 길이 (토큰)")
+    tensor_parallel_size: int = Field(1, ge=1, le=64, description="텐서 병렬 GPU 수")
+    sglang_host: str = Field("localhost", min_length=1, description="SGLang 서버 주소")
+    sglang_port: Port = Field(30000, description="SGLang 서버 포트")
+    sglang_api_key: SecretStr = Field(SecretStr(""), description="SGLang API 키 (없으면 빈 값)")
+    app_host: str = Field("0.0.0.0", min_length=1, description="이 서비스가 듣는 주소")  # noqa: S104  documented default
+    app_port: Port = Field(8000, description="이 서비스가 듣는 포트")
+    log_level: LogLevel = Field("INFO", description="로그 수준")
+    default_temperature: float = Field(0.7, ge=0, le=2, allow_inf_nan=False, description="채팅의 기본 온도")
+    default_max_tokens: int = Field(1000, ge=1, le=131_072, description="채팅의 기본 최대 토큰")
+    request_timeout: float = Field(300, gt=0, le=3600, allow_inf_nan=False, description="요청 하나의 제한 시간 (초)")
+    engine: Literal["sglang", "embedded"] = Field("sglang", description="생성 엔진")
+    embedded_model: str = Field(
+        "qwen2.5-coder-1.5b", min_length=1, description="내장 엔진의 모델: 이름 또는 GGUF 파일 경로"
+    )
+    models_dir: Path = Field(Path("models"), description="내장 모델을 두는 폴더")
+    max_concurrency: int = Field(0, ge=0, le=4096, description="엔진에 동시에 보내는 요청 수 (0: 엔진의 기본값)")
+    max_queue: int = Field(256, ge=0, le=100_000, description="차례를 기다리는 요청의 최대 수")
+    max_body_bytes: int = Field(1_048_576, ge=1024, le=67_108_864, description="요청 본문의 최대 크기 (바이트)")
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings, with ``overrides`` (by field name) stronger than every other source.
+
+    Raises:
+        StartupError: a value is not allowed; the message names the variable, its value and what is allowed.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise StartupError("\n".join(_explain(item) for item in error.errors())) from None
+
+
+def _explain(item: Any) -> str:
+    name = str(item["loc"][0]).upper()
+    shown = "(hidden)" if "key" in name.lower() else repr(item["input"])
+    return f"{name}={shown} is not allowed: {item['msg'][0].lower()}{item['msg'][1:]}."

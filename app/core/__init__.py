@@ -1,0 +1,1 @@
+"""How a generation is done: the one engine client and the pure parts around it."""

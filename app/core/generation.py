@@ -1,0 +1,83 @@
+"""The values that describe one generation: what is asked, how, and what it cost. No behaviour, no vendor."""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Literal
+
+Role = Literal["system", "user", "assistant"]
+FinishReason = Literal["stop", "length", "abort", "unknown"]
+
+
+class Priority(IntEnum):
+    """Who goes first when requests wait; a smaller number goes first."""
+
+    INTERVIEW_STEP = 0
+    FEEDBACK = 1
+    CHAT = 2
+    REPORT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One chat message."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are drawn. Every value is sent, so that no engine's own default can slip in.
+
+    Defaults are Qwen3's for its non-thinking mode (model card: temperature 0.7, top_p 0.8, top_k 20, min_p 0).
+    """
+
+    temperature: float = 0.7
+    top_p: float = 0.8
+    top_k: int = 20
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One generation to be done by an engine.
+
+    Attributes:
+        messages: The chat, oldest first.
+        max_tokens: The most tokens the answer may have.
+        sampling: How tokens are drawn.
+        grammar: A decoding grammar (the common subset of EBNF and GBNF, start rule ``root``), or None for free text.
+        priority: Passed on to engines that schedule by priority.
+    """
+
+    messages: tuple[Message, ...]
+    max_tokens: int
+    sampling: Sampling = field(default_factory=Sampling)
+    grammar: str | None = None
+    priority: Priority = Priority.CHAT
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens spent, as the engine counted them."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+
+    @property
+    def total_tokens(self) -> int:
+        """Prompt and completion together."""
+        return self.prompt_tokens + self.completion_tokens
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.cached_tokens + other.cached_tokens,
+        )

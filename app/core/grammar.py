@@ -1,0 +1,168 @@
+"""A pydantic model -> the exact decoding grammar of its JSON. Pure.
+
+The text is the common subset of two notations: EBNF as SGLang's ``ebnf`` field takes it (xgrammar) and GBNF as
+llama.cpp's ``grammar`` field takes it. What a JSON schema cannot say and this does: no white space between tokens,
+keys in a fixed order, integers inside their bounds, strings without control characters and, by positive classes, only
+of the characters named in ``TEXT_CLASS`` (xgrammar clamps negated classes to ASCII, so those would let Han through).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
+
+from pydantic import BaseModel
+from pydantic.config import JsonDict
+
+from app.core.prompt_builder import Language
+
+# Hangul, ASCII without `"` and `\`, and the punctuation of Korean and English prose: no Han, no kana.
+_HANGUL = r"\uAC00-\uD7A3"
+_TEXT = (
+    r" !#-\[\]-~\u00B0-\u00B1\u00B7\u00D7\u00F7\u2013-\u2014\u2018-\u2019\u201C-\u201D\u2022\u2026"
+    r"\u2190-\u2193\u2264-\u2265\u3131-\u318E" + _HANGUL
+)
+TEXT_CLASS = f"[{_TEXT}]"
+# A text begins with a letter, a digit or an opening mark: small models otherwise begin with a stray comma.
+_OPENING = rf"[A-Za-z0-9(\[<'\u2018\u201C{_HANGUL}]"
+# Korean prose begins with Hangul. The language of an answer is decided at its first letter: without this a small model
+# answers a Korean prompt in English now and then, and writes the word "null" as a text.
+_FIRST: Mapping[Language, str] = {"ko": f"[{_HANGUL}]", "en": _OPENING}
+
+QUOTE: JsonDict = {"x-text": "quote"}
+"""``json_schema_extra`` of a field that repeats the caller's words and so may begin with any letter."""
+
+Schema = Mapping[str, Any]
+
+
+def grammar_for(model: type[BaseModel], language: Language) -> str:
+    """The grammar of an answer in ``language``, start rule ``root``, whose every sentence is JSON that ``model`` accepts.
+
+    Keys come in the order in which the model declares its fields. Supported: str (with length bounds), int (with both
+    bounds), bool, Literal of strings, optional fields, lists and nested models.
+
+    Raises:
+        ValueError: the model holds a type that has no exact grammar here.
+    """
+    schema = model.model_json_schema()
+    return _Writer(schema.get("$defs", {}), language).write(schema)
+
+
+class _Writer:
+    """Collects named rules while it walks a schema."""
+
+    def __init__(self, definitions: Mapping[str, Schema], language: Language) -> None:
+        self._definitions = definitions
+        self._rules: dict[str, str] = {}
+        self._shared = {
+            "text": f'{TEXT_CLASS} | "\\\\" ["\\\\n]',
+            "first": _FIRST[language],
+            "opening": _OPENING,
+        }
+
+    def write(self, schema: Schema) -> str:
+        rules = {"root": self._expression("root", schema)} | self._rules | self._shared
+        return "".join(f"{name} ::= {body}\n" for name, body in rules.items())
+
+    def _expression(self, name: str, schema: Schema) -> str:
+        if "$ref" in schema:
+            return self._reference(schema["$ref"])
+        if "anyOf" in schema:
+            options = [self._expression(f"{name}-{i}", option) for i, option in enumerate(schema["anyOf"])]
+            return "(" + " | ".join(options) + ")"
+        if "enum" in schema or "const" in schema:
+            return _words(schema.get("enum") or [schema["const"]])
+        match schema.get("type"):
+            case "object":
+                return self._object(name, schema)
+            case "array":
+                return self._array(name, schema)
+            case "string":
+                return _string(schema)
+            case "integer":
+                return _integer(schema)
+            case "boolean":
+                return '("true" | "false")'
+            case "null":
+                return '"null"'
+            case other:
+                raise ValueError(f"no exact grammar for type {other!r} at {name}")
+
+    def _reference(self, reference: str) -> str:
+        definition = reference.rsplit("/", 1)[-1]
+        rule = definition.lower()
+        if rule not in self._rules:
+            self._rules[rule] = ""  # reserves the name, so that a rule may refer to itself
+            self._rules[rule] = self._expression(rule, self._definitions[definition])
+        return rule
+
+    def _object(self, name: str, schema: Schema) -> str:
+        parts: list[str] = []
+        properties: Mapping[str, Schema] = schema.get("properties", {})
+        for index, (key, value) in enumerate(properties.items()):
+            lead = "{" if index == 0 else ","
+            parts.append(_literal(f'{lead}"{key}":'))
+            parts.append(self._expression(f"{name}-{key.replace('_', '-')}", value))
+        return " ".join([*parts, _literal("}")])
+
+    def _array(self, name: str, schema: Schema) -> str:
+        item = f"{name}-item"
+        self._rules[item] = self._expression(item, schema["items"])
+        least, most = schema.get("minItems", 0), schema.get("maxItems")
+        if most is None:
+            raise ValueError(f"the list at {name} has no upper bound")
+        more = f"({_literal(',')} {item}){{{max(0, least - 1)},{most - 1}}}"
+        filled = f"{_literal('[')} {item} {more} {_literal(']')}"
+        return filled if least else f"({_literal('[]')} | {filled})"
+
+
+def _literal(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _words(words: Sequence[object]) -> str:
+    return "(" + " | ".join(_literal(f'"{word}"') for word in words) + ")"
+
+
+def _string(schema: Schema) -> str:
+    least = cast("int", schema.get("minLength", 0))
+    most = cast("int | None", schema.get("maxLength"))
+    bound = "*" if most is None and least <= 1 else f"{{{max(0, least - 1)},{'' if most is None else most - 1}}}"
+    body = f"{'opening' if schema.get('x-text') == 'quote' else 'first'} text{bound}"
+    quote = _literal('"')
+    return f"{quote} {body} {quote}" if least else f"{quote} ({body})? {quote}"
+
+
+def _integer(schema: Schema) -> str:
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if low is None or high is None or low < 0:
+        raise ValueError("an integer needs both bounds, and none below zero")
+    return "(" + " | ".join(_ranges(low, high)) + ")"
+
+
+def _ranges(low: int, high: int) -> Iterator[str]:
+    """Digit patterns that together cover ``low``..``high``, longest numbers first, each number exactly once."""
+    for digits in range(len(str(high)), len(str(low)) - 1, -1):
+        first = max(low, 10 ** (digits - 1) if digits > 1 else 0)
+        last = min(high, 10**digits - 1)
+        yield from _same_length(str(first), str(last))
+
+
+def _same_length(first: str, last: str) -> Iterator[str]:
+    if first == last:
+        yield _literal(first)
+    elif len(first) == 1:
+        yield f"[{first}-{last}]"
+    elif set(first[1:]) == {"0"} and set(last[1:]) == {"9"}:
+        lead = _literal(first[0]) if first[0] == last[0] else f"[{first[0]}-{last[0]}]"
+        yield " ".join([lead, *["[0-9]"] * (len(first) - 1)])
+    elif first[0] == last[0]:
+        for rest in _same_length(first[1:], last[1:]):
+            yield f"{_literal(first[0])} {rest}"
+    else:
+        zeros, nines = "0" * (len(first) - 1), "9" * (len(first) - 1)
+        yield from _same_length(first, first[0] + nines) if first[1:] != zeros else ()
+        low = int(first[0]) + (first[1:] != zeros)
+        high = int(last[0]) - (last[1:] != nines)
+        if low <= high:
+            yield from _same_length(f"{low}{zeros}", f"{high}{nines}")
+        yield from _same_length(last[0] + zeros, last) if last[1:] != nines else ()

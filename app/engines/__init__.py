@@ -1,0 +1,1 @@
+"""How an engine process is started, watched and stopped, and how engines differ."""

@@ -1,0 +1,74 @@
+"""The embedded engine's own process: llama.cpp's HTTP server on a free loopback port.
+
+Started by the supervisor as ``python -m app.engines.llamacpp_child``; prints ``LISTENING host port`` when it serves.
+It dies with its parent, even if the parent is killed with SIGKILL.
+"""
+
+import argparse
+import ctypes
+import importlib
+import os
+import signal
+import sys
+import threading
+from typing import Any
+from urllib.parse import urlsplit
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def main() -> None:
+    """Serve until stopped."""
+    options = _options()
+    _die_with(options.parent)
+    server = _serve(options)
+    address = urlsplit(str(server.listening_address))
+    sys.stdout.write(f"LISTENING {address.hostname} {address.port}\n")
+    sys.stdout.flush()
+    threading.Event().wait()
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--context", type=int, required=True, help="tokens per sequence")
+    parser.add_argument("--slots", type=int, required=True, help="sequences generated at the same time")
+    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--parent", type=int, required=True, help="process id to die with")
+    return parser.parse_args()
+
+
+def _die_with(parent: int) -> None:
+    """Ask the kernel to kill this process when its parent dies; leave now if that has already happened."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
+    if os.getppid() != parent:
+        sys.exit("the parent process is gone")
+
+
+def _serve(options: argparse.Namespace) -> Any:
+    # 100 MB of native code without types: loaded in this process only, and after it is bound to its parent.
+    xllamacpp: Any = importlib.import_module("xllamacpp")
+    params = xllamacpp.CommonParams()
+    params.model.path = options.model
+    params.hostnames = ["127.0.0.1"]
+    params.port = 0
+    params.api_keys = [os.environ["ENGINE_API_KEY"]]
+    params.ui = False
+    params.endpoint_slots = True
+    params.endpoint_metrics = True
+    params.n_gpu_layers = 0
+    params.fit_params = False
+    params.n_parallel = options.slots
+    params.n_ctx = options.context
+    params.kv_unified = True  # slots share one cache: any of them may use the whole context
+    params.n_batch = params.n_ubatch = 256  # a cancelled prefill ends after one batch: about 5 s at 50 tokens/s
+    params.cache_ram_mib = 1024  # prompts of idle slots are kept, so that a returning interview is not prefilled anew
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = options.threads
+    params.sse_ping_interval = 1  # the write that notices a client who has left during prefill
+    return xllamacpp.Server(params)
+
+
+if __name__ == "__main__":
+    main()

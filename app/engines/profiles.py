@@ -1,0 +1,66 @@
+"""How engines differ, as data: the flow in ``app.core`` never asks which engine it talks to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+
+def _nothing() -> Mapping[str, Any]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class EngineProfile:
+    """The dialect of one engine.
+
+    Attributes:
+        name: As shown in ``/health`` and ``meta.engine``.
+        ready_path: A GET that answers 200 when the engine can generate, and that itself generates nothing.
+        grammar_field: The request field that takes a decoding grammar.
+        repetition_field: The request field of the repetition penalty.
+        priority_field: The request field of the scheduling priority (higher runs first), or None.
+        extra: Fields sent with every generation.
+        context_errors: Parts of the messages with which it refuses a prompt that is too long.
+        overload_errors: Parts of the messages with which it says that its queue is full.
+        concurrency: Requests it runs well at the same time, unless the operator says otherwise.
+    """
+
+    name: str
+    ready_path: str
+    grammar_field: str
+    repetition_field: str
+    priority_field: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=_nothing)
+    context_errors: tuple[str, ...] = ()
+    overload_errors: tuple[str, ...] = ()
+    concurrency: int = 64
+
+
+# SGLang 0.5.23. `/ready` is a flag; `/health` generates a token and takes a second. Qwen3 is a hybrid model whose
+# only hard switch for thinking is the template argument. The three texts are its three checks of the prompt's length.
+SGLANG = EngineProfile(
+    name="sglang",
+    ready_path="/ready",
+    grammar_field="ebnf",
+    repetition_field="repetition_penalty",
+    priority_field="priority",
+    extra=MappingProxyType({"chat_template_kwargs": {"enable_thinking": False}}),
+    context_errors=(
+        "longer than the model's context length",
+        "exceeds the model's maximum context length",
+        "exceeds the maximum allowed length",
+    ),
+    overload_errors=("request queue is full", "aborted by a higher priority request"),
+)
+
+# llama.cpp's server in xllamacpp 2026.10. More requests than slots wait inside the engine.
+EMBEDDED = EngineProfile(
+    name="embedded",
+    ready_path="/health",
+    grammar_field="grammar",
+    repetition_field="repeat_penalty",
+    extra=MappingProxyType({"cache_prompt": True}),
+    context_errors=("exceeds the available context size",),
+    concurrency=8,
+)

@@ -1,0 +1,78 @@
+"""create_app: middleware, routers, error handlers and lifespan, put together. ``app.main:app`` is for uvicorn."""
+
+import asyncio
+import sys
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from typing import TypedDict
+
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+
+from app import __version__
+from app.api import chat, feedback, health, interview, report
+from app.api.deps import Services
+from app.api.errors import install_error_handlers
+from app.api.middleware import BodyGuard, CancelOnDisconnect, RequestContext
+from app.config import Settings, load_settings
+from app.errors import StartupError
+from app.telemetry.logs import configure_logs
+from app.wiring import running_services
+
+_DESCRIPTION = """AI 면접을 위한 LLM 서비스: 채팅, 답변 피드백, 다음 면접 단계, 최종 리포트.
+
+The LLM service that AI interviews run on: chat, feedback on an answer, the next interview step, the final report."""
+
+
+class State(TypedDict):
+    """What the lifespan hands to every request, in ``request.state``."""
+
+    services: Services
+
+
+def create_app(settings: Settings, on_ready: Callable[[], None] | None = None) -> FastAPI:
+    """The application.
+
+    Args:
+        settings: Read once, here and in ``wiring``.
+        on_ready: Called once, when the engine can answer for the first time.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[State, None]:
+        async with running_services(settings) as services:
+            announcer = asyncio.create_task(_announce(services, on_ready)) if on_ready else None
+            yield State(services=services)
+            if announcer is not None:
+                announcer.cancel()
+
+    app = FastAPIOffline(title="LLM Service", version=__version__, description=_DESCRIPTION, lifespan=lifespan)
+    for module in (chat, feedback, interview, report, health):
+        app.include_router(module.router)
+    install_error_handlers(app)
+    # The last one added is the outermost.
+    app.add_middleware(BodyGuard, max_bytes=settings.max_body_bytes)
+    app.add_middleware(CancelOnDisconnect)
+    app.add_middleware(RequestContext)
+    return app
+
+
+async def _announce(services: Services, on_ready: Callable[[], None]) -> None:
+    await services.engine.monitor.wait_ready()
+    on_ready()
+
+
+def _app_for_uvicorn() -> FastAPI:
+    try:
+        settings = load_settings()
+    except StartupError as error:
+        sys.exit(f"llm-service: {error}")
+    configure_logs(settings.log_level)
+    return create_app(settings)
+
+
+def __getattr__(name: str) -> FastAPI:
+    """``app``, made when uvicorn asks for it: importing this module reads no settings."""
+    if name == "app":
+        return _app_for_uvicorn()
+    raise AttributeError(name)

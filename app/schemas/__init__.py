@@ -1,0 +1,1 @@
+"""Wire models: what callers send and what they get."""

@@ -1,0 +1,59 @@
+"""What the wire models of all endpoints share."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+# Also bounded by MAX_BODY_BYTES; the model's context is far smaller than both.
+PromptText = Annotated[str, StringConstraints(min_length=1, max_length=200_000, pattern=r"\S")]
+
+
+class Request(BaseModel):
+    """Base of request bodies: unknown fields are ignored, as the first callers' DTOs expect; types are strict."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+
+class TokenUsage(BaseModel):
+    """Tokens spent, as the engine counted them."""
+
+    prompt_tokens: int = Field(ge=0, examples=[412])
+    completion_tokens: int = Field(ge=0, examples=[96])
+    total_tokens: int = Field(ge=0, examples=[508])
+
+
+class Meta(BaseModel):
+    """How an answer came about. Additive: clients may ignore it."""
+
+    engine: str = Field(examples=["sglang"])
+    model: str = Field(examples=["Qwen/Qwen3-32B-Instruct"])
+    finish: str = Field(description="Why the engine stopped: stop, length or abort.", examples=["stop"])
+    attempts: int = Field(ge=1, description="Generations this answer took.", examples=[1])
+    repaired: list[str] = Field(description="What was changed to fit the contract; empty if nothing.", examples=[[]])
+    usage: TokenUsage
+
+
+class ErrorBody(BaseModel):
+    """What went wrong."""
+
+    type: str = Field(examples=["invalid_request"])
+    message: str = Field(examples=["user_prompt: this field is missing. Send it as a non-empty string."])
+    param: str | None = Field(None, description="The field at fault.", examples=["user_prompt"])
+    request_id: str = Field(examples=["5f0c1c7e9f3d4c7c8e0d3a7e3b1c2d4f"])
+
+
+class ErrorResponse(BaseModel):
+    """The one shape of every error."""
+
+    error: ErrorBody
+
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    400: {"model": ErrorResponse, "description": "Not JSON, or a prompt longer than the model's context."},
+    413: {"model": ErrorResponse, "description": "The body is larger than MAX_BODY_BYTES."},
+    415: {"model": ErrorResponse, "description": "The Content-Type is not application/json."},
+    422: {"model": ErrorResponse, "description": "A field is missing, of the wrong type or out of bounds."},
+    502: {"model": ErrorResponse, "description": "The engine answered nonsense or broke off."},
+    503: {"model": ErrorResponse, "description": "The engine is not ready or too busy; see Retry-After."},
+    504: {"model": ErrorResponse, "description": "No complete answer within REQUEST_TIMEOUT."},
+}
