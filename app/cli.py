@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from app.config import Settings, load_settings
-from app.engines.catalog import MODELS
+from app.engines.catalog import MODELS, find_model
 from app.engines.fetch import fetch_model
 from app.errors import StartupError
 from app.main import create_app
@@ -49,6 +49,7 @@ def serve(
     listener = _bind(settings.app_host, settings.app_port)
     if settings.engine == "embedded":
         _fetch(settings.embedded_model, settings.models_dir)
+        find_model(settings.embedded_model, settings.models_dir)  # a clear sentence now, not a failed start later
     app = create_app(settings, on_ready=lambda: _banner(settings))
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=10)
     with _clean_exit():

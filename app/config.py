@@ -50,17 +50,28 @@ class Settings(BaseSettings):
     def _upper(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
 
+    @field_validator("sglang_api_key")
+    @classmethod
+    def _fits_in_a_header(cls, value: SecretStr) -> SecretStr:
+        key = value.get_secret_value()
+        if not (key.isascii() and key.isprintable()):
+            raise ValueError("a key is printable ASCII on one line")
+        return value
+
 
 def load_settings(**overrides: Any) -> Settings:
     """Read the settings, with ``overrides`` (by field name) stronger than every other source.
 
     Raises:
-        StartupError: a value is not allowed; the message names the variable, its value and what is allowed.
+        StartupError: a value is not allowed; the message names the variable, its value and what is allowed. Or
+            ``.env`` cannot be read as text.
     """
     try:
         return Settings(**overrides)
     except ValidationError as error:
         raise StartupError("\n".join(_explain(item) for item in error.errors())) from None
+    except UnicodeDecodeError as error:
+        raise StartupError(".env is not UTF-8. Save it in that encoding.") from error
 
 
 def _explain(item: Any) -> str:

@@ -26,6 +26,7 @@ class _Engine:
     host: EngineHost
     profile: EngineProfile
     model: str
+    context: int
     api_key: str
     supervisor: Supervisor | None = None
 
@@ -45,6 +46,7 @@ async def running_services(settings: Settings) -> AsyncGenerator[Services, None]
         host=chosen.host,
         profile=chosen.profile,
         model=chosen.model,
+        context=chosen.context,
         api_key=chosen.api_key,
         admission=Admission(settings.max_concurrency or chosen.profile.concurrency, settings.max_queue),
         pool=pool,
@@ -71,16 +73,20 @@ def _choose(settings: Settings) -> _Engine:
             host=RemoteHost(settings.sglang_host, settings.sglang_port),
             profile=SGLANG,
             model=settings.model_name,
+            context=settings.max_model_len,
             api_key=settings.sglang_api_key.get_secret_value(),
         )
     file = find_model(settings.embedded_model, settings.models_dir)
+    context = min(settings.max_model_len, file.context or settings.max_model_len)
     api_key = secrets.token_urlsafe(32)
     supervisor = Supervisor(
         llamacpp_command(
             file.path,
-            context=min(settings.max_model_len, file.context or settings.max_model_len),
+            context=context,
             slots=settings.max_concurrency or EMBEDDED.concurrency,
             api_key=api_key,
         )
     )
-    return _Engine(host=supervisor, profile=EMBEDDED, model=file.name, api_key=api_key, supervisor=supervisor)
+    return _Engine(
+        host=supervisor, profile=EMBEDDED, model=file.name, context=context, api_key=api_key, supervisor=supervisor
+    )

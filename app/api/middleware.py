@@ -67,7 +67,7 @@ class CancelOnDisconnect:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http" or scope["method"] in {"GET", "HEAD", "OPTIONS"}:
+        if not _has_body(scope):
             await self._app(scope, receive, send)
             return
         # Streaming responses would watch `receive` themselves up to 2.3; from 2.4 on they leave it to us.
@@ -106,7 +106,7 @@ class BodyGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http":
+        if not _has_body(scope):
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
@@ -123,6 +123,10 @@ class BodyGuard:
             return message
 
         await self._app(scope, receive_checked, send)
+
+
+def _has_body(scope: Scope) -> bool:
+    return scope["type"] == "http" and scope["method"] not in {"GET", "HEAD", "OPTIONS"}
 
 
 def _check_declared(headers: Headers, max_bytes: int) -> None:

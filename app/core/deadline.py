@@ -37,10 +37,13 @@ class Deadline:
         Raises:
             DeadlineExceeded: the time was up before the body ended.
         """
+        limit = asyncio.timeout(self.remaining())
         try:
-            async with asyncio.timeout(self.remaining()):
+            async with limit:
                 yield
         except TimeoutError as error:
+            if not limit.expired():  # one of the body's own
+                raise
             raise DeadlineExceeded(
                 f"No complete answer within the {self.allowed:g} s allowed for this request. "
                 "Repeat it later, or allow more time with REQUEST_TIMEOUT."

@@ -6,6 +6,7 @@ keys in a fixed order, integers inside their bounds, strings without control cha
 of the characters named in ``TEXT_CLASS`` (xgrammar clamps negated classes to ASCII, so those would let Han through).
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
@@ -32,9 +33,16 @@ QUOTE: JsonDict = {"x-text": "quote"}
 
 Schema = Mapping[str, Any]
 
+# What a schema may say: each of these is either exact in the grammar or means nothing to it.
+_KEYWORDS = {
+    *("$defs", "$ref", "anyOf", "const", "enum", "type", "default", "description", "examples", "title", "x-text"),
+    *("additionalProperties", "properties", "required", "items", "maxItems", "minItems"),
+    *("maxLength", "minLength", "maximum", "minimum"),
+}
+
 
 def grammar_for(model: type[BaseModel], language: Language) -> str:
-    """The grammar of an answer in ``language``, start rule ``root``, whose every sentence is JSON that ``model`` accepts.
+    """The grammar (start rule ``root``) whose every sentence is JSON that ``model`` accepts, texts in ``language``.
 
     Keys come in the order in which the model declares its fields. Supported: str (with length bounds), int (with both
     bounds), bool, Literal of strings, optional fields, lists and nested models.
@@ -63,6 +71,7 @@ class _Writer:
         return "".join(f"{name} ::= {body}\n" for name, body in rules.items())
 
     def _expression(self, name: str, schema: Schema) -> str:
+        _require_known(name, schema)
         if "$ref" in schema:
             return self._reference(schema["$ref"])
         if "anyOf" in schema:
@@ -88,7 +97,7 @@ class _Writer:
 
     def _reference(self, reference: str) -> str:
         definition = reference.rsplit("/", 1)[-1]
-        rule = definition.lower()
+        rule = f"model-{definition.lower().replace('_', '-')}"
         if rule not in self._rules:
             self._rules[rule] = ""  # reserves the name, so that a rule may refer to itself
             self._rules[rule] = self._expression(rule, self._definitions[definition])
@@ -96,12 +105,14 @@ class _Writer:
 
     def _object(self, name: str, schema: Schema) -> str:
         parts: list[str] = []
-        properties: Mapping[str, Schema] = schema.get("properties", {})
+        properties: Mapping[str, Schema] | None = schema.get("properties")
+        if properties is None:
+            raise ValueError(f"the keys of the object at {name} are not known")
         for index, (key, value) in enumerate(properties.items()):
             lead = "{" if index == 0 else ","
-            parts.append(_literal(f'{lead}"{key}":'))
+            parts.append(_literal(f"{lead}{_json(key)}:"))
             parts.append(self._expression(f"{name}-{key.replace('_', '-')}", value))
-        return " ".join([*parts, _literal("}")])
+        return " ".join([*parts, _literal("}" if parts else "{}")])
 
     def _array(self, name: str, schema: Schema) -> str:
         item = f"{name}-item"
@@ -109,9 +120,15 @@ class _Writer:
         least, most = schema.get("minItems", 0), schema.get("maxItems")
         if most is None:
             raise ValueError(f"the list at {name} has no upper bound")
+        _require_room(least, most)
         more = f"({_literal(',')} {item}){{{max(0, least - 1)},{most - 1}}}"
         filled = f"{_literal('[')} {item} {more} {_literal(']')}"
         return filled if least else f"({_literal('[]')} | {filled})"
+
+
+def _require_known(name: str, schema: Schema) -> None:
+    if unknown := schema.keys() - _KEYWORDS:
+        raise ValueError(f"no exact grammar for {', '.join(sorted(unknown))} at {name}")
 
 
 def _literal(text: str) -> str:
@@ -119,13 +136,27 @@ def _literal(text: str) -> str:
     return f'"{escaped}"'
 
 
+def _json(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
 def _words(words: Sequence[object]) -> str:
-    return "(" + " | ".join(_literal(f'"{word}"') for word in words) + ")"
+    texts = [word for word in words if isinstance(word, str)]
+    if len(texts) < len(words):
+        raise ValueError("no exact grammar for a choice between values that are not all texts")
+    return "(" + " | ".join(_literal(_json(text)) for text in texts) + ")"
+
+
+def _require_room(least: int, most: int) -> None:
+    if most < max(least, 1):
+        raise ValueError(f"nothing is {least} to {most} long")
 
 
 def _string(schema: Schema) -> str:
     least = cast("int", schema.get("minLength", 0))
     most = cast("int | None", schema.get("maxLength"))
+    if most is not None:
+        _require_room(least, most)
     bound = "*" if most is None and least <= 1 else f"{{{max(0, least - 1)},{'' if most is None else most - 1}}}"
     body = f"{'opening' if schema.get('x-text') == 'quote' else 'first'} text{bound}"
     quote = _literal('"')
@@ -134,8 +165,8 @@ def _string(schema: Schema) -> str:
 
 def _integer(schema: Schema) -> str:
     low, high = schema.get("minimum"), schema.get("maximum")
-    if low is None or high is None or low < 0:
-        raise ValueError("an integer needs both bounds, and none below zero")
+    if low is None or high is None or not 0 <= low <= high:
+        raise ValueError("an integer needs both bounds, in order and none below zero")
     return "(" + " | ".join(_ranges(low, high)) + ")"
 
 

@@ -111,6 +111,7 @@ class LLMEngine:
     Attributes:
         name: The kind of engine, as shown to callers.
         model: The model's name, as shown to callers.
+        context: Tokens that a prompt and its answer may have together.
         monitor: Whether the engine can answer now.
         admission: Who may run now.
     """
@@ -121,12 +122,14 @@ class LLMEngine:
         host: EngineHost,
         profile: EngineProfile,
         model: str,
+        context: int,
         api_key: str,
         admission: Admission,
         pool: HttpPool,
     ) -> None:
         self.name = profile.name
         self.model = model
+        self.context = context
         self.admission = admission
         self._host = host
         self._profile = profile

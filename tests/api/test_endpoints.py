@@ -1,0 +1,96 @@
+"""What every caller may rely on, seen on a simulated engine."""
+
+import json
+import time
+
+import httpx2
+import pytest
+
+from app.schemas.feedback import FeedbackResponse
+from app.schemas.interview import InterviewStepResponse
+from app.schemas.report import ReportResponse
+from tests.simulator.sim_harness import Simulator
+from tests.support.prompts import feedback_prompt, report_prompt, step_prompt
+from tests.support.service import Service
+
+FEEDBACK_ANSWER = {"feedback": "정확하고 구체적인 답변입니다.", "improvement_suggestion": None}
+
+
+def test_feedback_passes_from_six_on(api_service: Service, api_engine: Simulator) -> None:
+    for score, passed in ((5, False), (6, True)):
+        api_engine.script(json.dumps(FEEDBACK_ANSWER | {"score": score}, ensure_ascii=False))
+        answer = FeedbackResponse.model_validate(api_service.post("/api/feedback", feedback_prompt()).json())
+        assert (answer.score, answer.is_passed) == (score, passed)
+
+
+def test_an_answer_that_breaks_the_contract_is_asked_for_once_more(api_service: Service, api_engine: Simulator) -> None:
+    good = json.dumps(FEEDBACK_ANSWER | {"score": 7}, ensure_ascii=False)
+    api_engine.script('{"feedback":"잘려 버린', good)
+    answer = FeedbackResponse.model_validate(api_service.post("/api/feedback", feedback_prompt()).json())
+    assert (answer.score, answer.meta.attempts) == (7, 2)
+
+
+def test_two_answers_that_break_the_contract_are_a_502(api_service: Service, api_engine: Simulator) -> None:
+    api_engine.script("{", "{")
+    answer = api_service.post("/api/feedback", feedback_prompt())
+    assert answer.status_code == 502
+    assert answer.json()["error"]["type"] == "engine_failure"
+
+
+@pytest.mark.usefixtures("api_engine")
+def test_step_and_report_have_every_field(api_service: Service) -> None:
+    InterviewStepResponse.model_validate(api_service.post("/api/interview/step", step_prompt()).json())
+    ReportResponse.model_validate(api_service.post("/api/report", report_prompt()).json())
+
+
+def test_the_caller_s_text_reaches_the_engine_first_and_unchanged(api_service: Service, api_engine: Simulator) -> None:
+    prompt = step_prompt()
+    api_service.post("/api/interview/step", prompt)
+    system, user = api_engine.state(last=1)["requests"][-1]["body"]["messages"]
+    assert system == {"role": "system", "content": prompt["system_prompt"]}
+    assert user["content"].startswith(prompt["user_prompt"] + "\n\n---\n[출력 규칙]")
+
+
+def test_only_known_fields_reach_the_engine(api_service: Service, api_engine: Simulator) -> None:
+    hostile = {
+        "messages": [{"role": "user", "content": "안녕", "name": "x"}],
+        "n": 50,
+        "regex": "a+",
+        "top_logprobs": 9,
+    }
+    assert api_service.post("/api/chat/completions", hostile).status_code == 200
+    body = api_engine.state(last=1)["requests"][-1]["body"]
+    assert not {"n", "regex", "top_logprobs", "logprobs"} & set(body)
+    assert set(body["messages"][0]) == {"role", "content"}
+
+
+def test_health_names_service_version_engine_and_model_at_once(api_service: Service) -> None:
+    started = time.perf_counter()
+    answer = httpx2.get(f"{api_service.url}/health")
+    assert answer.status_code == 200
+    assert time.perf_counter() - started < 1
+    body = answer.json()
+    assert (body["status"], body["service"], body["engine"]) == ("healthy", "llm-service", "sglang")
+    assert body["version"]
+    assert body["model"] == "Qwen/Qwen3-32B-Instruct"
+
+
+@pytest.mark.parametrize("page", ["/docs", "/redoc"])
+def test_the_documentation_needs_nothing_from_elsewhere(api_service: Service, page: str) -> None:
+    html = httpx2.get(f"{api_service.url}{page}").text
+    links = [part.split('"')[0] for mark in ('src="', 'href="') for part in html.split(mark)[1:]]
+    assert links
+    for link in links:
+        assert link.startswith("/"), link
+        assert httpx2.get(f"{api_service.url}{link}").status_code == 200
+
+
+def test_every_endpoint_is_documented_with_an_example(api_service: Service) -> None:
+    document = httpx2.get(f"{api_service.url}/openapi.json").json()
+    schemas = document["components"]["schemas"]
+    for path in ("/api/chat/completions", "/api/feedback", "/api/interview/step", "/api/report"):
+        operation = document["paths"][path]["post"]
+        request = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[1]
+        assert schemas[request]["examples"]
+        assert {"200", "400", "413", "415", "422", "502", "503", "504"} <= set(operation["responses"])
+        assert "HTTPValidationError" not in json.dumps(operation)
