@@ -2,6 +2,7 @@
 
 import json
 import time
+from typing import Any
 
 import httpx2
 import pytest
@@ -46,7 +47,7 @@ def test_step_and_report_have_every_field(api_service: Service) -> None:
 def test_the_caller_s_text_reaches_the_engine_first_and_unchanged(api_service: Service, api_engine: Simulator) -> None:
     prompt = step_prompt()
     api_service.post("/api/interview/step", prompt)
-    system, user = api_engine.state(last=1)["requests"][-1]["body"]["messages"]
+    system, user = _last_generation(api_engine)["messages"]
     assert system == {"role": "system", "content": prompt["system_prompt"]}
     assert user["content"].startswith(prompt["user_prompt"] + "\n\n---\n[출력 규칙]")
 
@@ -59,7 +60,7 @@ def test_only_known_fields_reach_the_engine(api_service: Service, api_engine: Si
         "top_logprobs": 9,
     }
     assert api_service.post("/api/chat/completions", hostile).status_code == 200
-    body = api_engine.state(last=1)["requests"][-1]["body"]
+    body = _last_generation(api_engine)
     assert not {"n", "regex", "top_logprobs", "logprobs"} & set(body)
     assert set(body["messages"][0]) == {"role", "content"}
 
@@ -94,3 +95,8 @@ def test_every_endpoint_is_documented_with_an_example(api_service: Service) -> N
         assert schemas[request]["examples"]
         assert {"200", "400", "413", "415", "422", "502", "503", "504"} <= set(operation["responses"])
         assert "HTTPValidationError" not in json.dumps(operation)
+
+
+def _last_generation(engine: Simulator) -> dict[str, Any]:
+    """The body of the last request to generate; readiness probes come in between."""
+    return [request["body"] for request in engine.state(last=50)["requests"] if request["body"]][-1]
