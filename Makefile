@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help run test check lock format fetch-test-models
+.PHONY: help run test test-sglang test-container contract check lock format fetch-test-models
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -11,8 +11,22 @@ help:  ## List the commands
 run: $(VENV)/.runtime  ## Start the whole service on this machine's CPU: embedded engine and API
 	@exec $(BIN)/llm-service serve --embedded
 
-test: $(VENV)/.dev fetch-test-models  ## Run every test, end to end on the embedded engine included
-	$(BIN)/pytest
+test: $(VENV)/.dev fetch-test-models  ## Run the tests, end to end on the embedded engine included
+	$(BIN)/pytest -m "not sglang and not container"
+
+test-sglang: $(VENV)/.dev  ## Install a real SGLang on the CPU and run the engine contract and the endpoints on it
+	$(PYTHON) deploy/sglang-cpu/install.py
+	$(PYTHON) deploy/sglang-cpu/make_model.py
+	$(BIN)/pytest tests/sglang
+	$(BIN)/pytest tests/contract --engines simulator,sglang
+	$(BIN)/python scripts/contract_table.py --check
+
+test-container: $(VENV)/.dev fetch-test-models  ## Build the api image and run it (root; installs buildah and runc)
+	$(BIN)/pytest tests/container
+
+contract: $(VENV)/.dev fetch-test-models  ## Run the engine contract on all engines and write docs/contract.md
+	$(BIN)/pytest tests/contract --engines simulator,sglang,embedded
+	$(BIN)/python scripts/contract_table.py
 
 check: $(VENV)/.dev  ## Lint, types, import contracts, and that the lock files match pyproject.toml
 	$(BIN)/ruff check .
@@ -34,6 +48,7 @@ fetch-test-models: $(VENV)/.dev
 
 # Each stamp is newer than what it was made from, so a second run installs nothing and needs no network.
 $(VENV)/.runtime: requirements.txt pyproject.toml | $(VENV)/bin/python
+	@echo "Installing packages into $(VENV) ..."
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@

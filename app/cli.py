@@ -1,6 +1,8 @@
 """The ``llm-service`` command."""
 
+import asyncio
 import json
+import shlex
 import signal
 import socket
 import sys
@@ -15,14 +17,20 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from app.config import Settings, load_settings
+from app.doctor.report import run_doctor
 from app.engines.catalog import MODELS, find_model
 from app.engines.fetch import fetch_model
+from app.engines.sglang import printable
 from app.errors import StartupError
 from app.main import create_app
 from app.telemetry.logs import configure_logs
+from app.wiring import running_engine, sglang_options
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, help="LLM service for AI interviews.")
 console = Console(stderr=True)
+
+# Seconds that answers in flight may take after SIGTERM. Docker kills after 10, and the engine has to stop after them.
+_SHUTDOWN_GRACE = 7
 
 
 def main() -> None:
@@ -40,20 +48,48 @@ def serve(
     embedded: Annotated[
         bool, typer.Option("--embedded", help="Run on the embedded CPU engine; fetch its model first.")
     ] = False,
+    with_engine: Annotated[
+        bool, typer.Option("--with-engine", help="Start SGLang too, as a child process, from the same settings.")
+    ] = False,
 ) -> None:
     """Start the API, and the embedded engine with it if ENGINE=embedded."""
-    settings = load_settings(engine="embedded") if embedded else load_settings()
-    if embedded and "app_host" not in settings.model_fields_set:
-        settings = settings.model_copy(update={"app_host": "127.0.0.1"})
-    configure_logs(settings.log_level)
-    listener = _bind(settings.app_host, settings.app_port)
-    if settings.engine == "embedded":
-        _fetch(settings.embedded_model, settings.models_dir)
-        find_model(settings.embedded_model, settings.models_dir)  # a clear sentence now, not a failed start later
-    app = create_app(settings, on_ready=lambda: _banner(settings))
-    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=10)
-    with _clean_exit():
+    with _clean_exit():  # from here on: a signal during a download must stop it, whoever started us
+        settings = load_settings(engine="embedded") if embedded else load_settings()
+        if embedded and "app_host" not in settings.model_fields_set:
+            settings = settings.model_copy(update={"app_host": "127.0.0.1"})
+        configure_logs(settings.log_level)
+        listener = _bind(settings.app_host, settings.app_port)
+        if settings.engine == "embedded":
+            _fetch(settings.embedded_model, settings.models_dir)
+            find_model(settings.embedded_model, settings.models_dir)  # a clear sentence now, not a failed start later
+        app = create_app(settings, on_ready=lambda: _banner(settings), with_engine=with_engine)
+        config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=_SHUTDOWN_GRACE)
         uvicorn.Server(config).run(sockets=[listener])
+
+
+@cli.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def engine(
+    context: typer.Context,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the exact command and stop.")] = False,
+) -> None:
+    """Start SGLang alone, from the same settings, and keep it running. What follows -- is passed on to it."""
+    settings = load_settings(engine="sglang")
+    if dry_run:
+        typer.echo(printable(sglang_options(settings, context.args)))
+        return
+    configure_logs(settings.log_level)
+    arguments = shlex.join([*shlex.split(settings.sglang_args), *context.args])
+    with _clean_exit():
+        asyncio.run(_run_engine(settings.model_copy(update={"sglang_args": arguments})))
+
+
+async def _run_engine(settings: Settings) -> None:
+    stop = asyncio.Event()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(sign, stop.set)
+    async with running_engine(settings, with_engine=True):
+        await stop.wait()
 
 
 @cli.command()
@@ -66,6 +102,16 @@ def fetch(
 
 
 @cli.command()
+def doctor(
+    *,
+    embedded: Annotated[bool, typer.Option("--embedded", help="As if ENGINE=embedded were set.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Check machine, settings and engine, and name the fix of what is wrong. Exit status 0 if there is no problem."""
+    raise typer.Exit(run_doctor(embedded=embedded, as_json=as_json))
+
+
+@cli.command()
 def openapi() -> None:
     """Print the OpenAPI document."""
     schema = create_app(load_settings()).openapi()
@@ -73,14 +119,14 @@ def openapi() -> None:
 
 
 class _Bar:
-    """Draws the progress of a download: size, speed and time left."""
+    """Draws the progress of a download: size, speed and time left. Shows nothing if nothing is downloaded."""
 
     def __init__(self, bar: Progress, name: str) -> None:
         self._bar = bar
-        self._task = bar.add_task(name, total=None)
+        self._task = bar.add_task(name, total=None, visible=False)
 
     def start(self, total: int) -> None:
-        self._bar.update(self._task, total=total)
+        self._bar.update(self._task, total=total, visible=True)
 
     def advance(self, count: int) -> None:
         self._bar.advance(self._task, count)
@@ -90,8 +136,6 @@ def _fetch(name: str, folder: Path) -> None:
     model = MODELS.get(name)
     if model is None:
         return  # a path: find_model says so if it is not there
-    if (folder / model.file_name).is_file():
-        return
     columns: list[Any] = [
         TextColumn("{task.description}"),
         BarColumn(),
@@ -126,6 +170,8 @@ def _clean_exit() -> Generator[None, None, None]:
 
     def leave(*_: object) -> None:
         sys.exit(0)
+
+    # uvicorn takes over while it runs and puts these back before it raises the signal again.
 
     for sign in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, leave)

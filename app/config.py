@@ -1,7 +1,7 @@
 """Settings: every environment variable of the README, read once, frozen, checked at start.
 
 Sources, strongest first: the process environment, then ``.env`` in the working directory, then the defaults here.
-Only ``app.main``, ``app.cli`` and ``app.wiring`` read settings; everything below takes plain arguments.
+Only ``app.main``, ``app.cli``, ``app.doctor`` and ``app.wiring`` read settings; everything below takes plain arguments.
 """
 
 from pathlib import Path
@@ -29,6 +29,9 @@ class Settings(BaseSettings):
     tensor_parallel_size: int = Field(1, ge=1, le=64, description="텐서 병렬 GPU 수")
     sglang_host: str = Field("localhost", min_length=1, description="SGLang 서버 주소")
     sglang_port: Port = Field(30000, description="SGLang 서버 포트")
+    sglang_python: str = Field("", description="SGLang이 설치된 파이썬 (빈 값: 이 서비스의 파이썬)")
+    sglang_args: str = Field("", description="SGLang에 그대로 넘기는 추가 옵션")
+    sglang_max_queue: int = Field(64, ge=1, le=100_000, description="SGLang 안에서 기다리는 요청의 최대 수")
     sglang_api_key: SecretStr = Field(SecretStr(""), description="SGLang API 키 (없으면 빈 값)")
     app_host: str = Field("0.0.0.0", min_length=1, description="이 서비스가 듣는 주소")  # noqa: S104  documented default
     app_port: Port = Field(8000, description="이 서비스가 듣는 포트")

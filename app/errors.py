@@ -6,6 +6,8 @@
     ├── CallerError                 the request cannot be served as it is; do not repeat it unchanged
     │   ├── MalformedBody           not JSON at all
     │   ├── InvalidField            JSON, but a field is missing, of the wrong type or out of bounds
+    │   │   └── UnsupportedField    a field, or a value of it, that this service does not take from anybody
+    │   ├── UnknownModel            another model than the one that is served
     │   ├── BodyTooLarge            more bytes than the service reads
     │   ├── UnsupportedMediaType    the body is not declared as JSON
     │   └── PromptTooLong           the prompt does not fit the model's context
@@ -47,6 +49,14 @@ class MalformedBody(CallerError):
 
 class InvalidField(CallerError):
     """A field is missing, of the wrong type or out of bounds."""
+
+
+class UnsupportedField(InvalidField):
+    """A field, or a value of it, that this service does not take from anybody."""
+
+
+class UnknownModel(CallerError):
+    """Another model than the one that is served."""
 
 
 class BodyTooLarge(CallerError):

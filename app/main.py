@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from app import __version__
-from app.api import chat, feedback, health, interview, report
+from app.api import chat, feedback, health, interview, openai, report
 from app.api.deps import Services
 from app.api.errors import install_error_handlers
 from app.api.middleware import BodyGuard, CancelOnDisconnect, RequestContext
@@ -30,24 +30,25 @@ class State(TypedDict):
     services: Services
 
 
-def create_app(settings: Settings, on_ready: Callable[[], None] | None = None) -> FastAPI:
+def create_app(settings: Settings, on_ready: Callable[[], None] | None = None, *, with_engine: bool = False) -> FastAPI:
     """The application.
 
     Args:
         settings: Read once, here and in ``wiring``.
         on_ready: Called once, when the engine can answer for the first time.
+        with_engine: Start SGLang too, as a child process.
     """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[State, None]:
-        async with running_services(settings) as services:
+        async with running_services(settings, with_engine=with_engine) as services:
             announcer = asyncio.create_task(_announce(services, on_ready)) if on_ready else None
             yield State(services=services)
             if announcer is not None:
                 announcer.cancel()
 
     app = FastAPIOffline(title="LLM Service", version=__version__, description=_DESCRIPTION, lifespan=lifespan)
-    for module in (chat, feedback, interview, report, health):
+    for module in (chat, feedback, interview, report, openai, health):
         app.include_router(module.router)
     install_error_handlers(app)
     # The last one added is the outermost.

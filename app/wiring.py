@@ -2,9 +2,14 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator
+import shlex
+import sys
+import time
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+
+import structlog
 
 from app.api.deps import Services
 from app.config import Settings
@@ -14,9 +19,13 @@ from app.core.llm_engine import LLMEngine
 from app.engines.base import EngineHost, RemoteHost
 from app.engines.catalog import find_model
 from app.engines.llamacpp import llamacpp_command
+from app.engines.models import model_profile, model_source
 from app.engines.profiles import EMBEDDED, SGLANG, EngineProfile
+from app.engines.sglang import SGLangOptions, sglang_command
 from app.engines.supervisor import Supervisor
 from app.tasks.chat import ChatDefaults
+
+log = structlog.get_logger("wiring")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +41,19 @@ class _Engine:
 
 
 @asynccontextmanager
-async def running_services(settings: Settings) -> AsyncGenerator[Services, None]:
-    """Open everything the API needs, the embedded engine included, and close it in reverse order.
+async def running_engine(settings: Settings, *, with_engine: bool = False) -> AsyncGenerator[LLMEngine, None]:
+    """Open the client of the engine and, if it is ours to run, the engine; close them in reverse order.
 
-    Does not wait for the engine: the API answers 503 with the reason until it is ready.
+    Does not wait until the engine is ready: ``LLMEngine.monitor`` tells.
+
+    Args:
+        settings: All settings.
+        with_engine: Start SGLang too, as a child process. The embedded engine always is one.
 
     Raises:
         StartupError: the embedded model is missing.
     """
-    chosen = _choose(settings)
+    chosen = _choose(settings, with_engine=with_engine)
     pool = HttpPool()
     engine = LLMEngine(
         host=chosen.host,
@@ -55,11 +68,7 @@ async def running_services(settings: Settings) -> AsyncGenerator[Services, None]
     if chosen.supervisor is not None:
         tasks.append(asyncio.create_task(chosen.supervisor.run(), name="engine supervisor"))
     try:
-        yield Services(
-            engine=engine,
-            chat=ChatDefaults(settings.default_temperature, settings.default_max_tokens),
-            request_timeout=settings.request_timeout,
-        )
+        yield engine
     finally:
         for task in tasks:
             task.cancel()
@@ -67,26 +76,71 @@ async def running_services(settings: Settings) -> AsyncGenerator[Services, None]
         pool.close()
 
 
-def _choose(settings: Settings) -> _Engine:
-    if settings.engine == "sglang":
-        return _Engine(
-            host=RemoteHost(settings.sglang_host, settings.sglang_port),
-            profile=SGLANG,
-            model=settings.model_name,
-            context=settings.max_model_len,
-            api_key=settings.sglang_api_key.get_secret_value(),
+@asynccontextmanager
+async def running_services(settings: Settings, *, with_engine: bool = False) -> AsyncGenerator[Services, None]:
+    """Open everything the API needs; see ``running_engine``.
+
+    Raises:
+        StartupError: the embedded model is missing.
+    """
+    async with running_engine(settings, with_engine=with_engine) as engine:
+        yield Services(
+            engine=engine,
+            chat=ChatDefaults(settings.default_temperature, settings.default_max_tokens),
+            request_timeout=settings.request_timeout,
+            started_at=int(time.time()),
         )
+
+
+def sglang_options(settings: Settings, extra: Sequence[str] = ()) -> SGLangOptions:
+    """How SGLang is to be started.
+
+    Args:
+        settings: All settings.
+        extra: Further flags, after those of SGLANG_ARGS.
+    """
+    return SGLangOptions(
+        python=settings.sglang_python or sys.executable,
+        model=settings.model_name,
+        profile=model_profile(settings.model_name),
+        device=settings.device,
+        context=settings.max_model_len,
+        tensor_parallel=settings.tensor_parallel_size,
+        host=settings.sglang_host,
+        port=settings.sglang_port,
+        api_key=settings.sglang_api_key.get_secret_value(),
+        max_queue=settings.sglang_max_queue,
+        extra=(*shlex.split(settings.sglang_args), *extra),
+    )
+
+
+def _choose(settings: Settings, *, with_engine: bool) -> _Engine:
+    return _sglang(settings, with_engine=with_engine) if settings.engine == "sglang" else _embedded(settings)
+
+
+def _sglang(settings: Settings, *, with_engine: bool) -> _Engine:
+    source = model_source(settings.model_name)
+    if source != settings.model_name:
+        log.warning(
+            "MODEL_NAME is not on the hub; the model that is meant is used", given=settings.model_name, used=source
+        )
+    supervisor = Supervisor(sglang_command(sglang_options(settings))) if with_engine else None
+    return _Engine(
+        host=supervisor or RemoteHost(settings.sglang_host, settings.sglang_port),
+        profile=SGLANG,
+        model=settings.model_name,
+        context=settings.max_model_len,
+        api_key=settings.sglang_api_key.get_secret_value(),
+        supervisor=supervisor,
+    )
+
+
+def _embedded(settings: Settings) -> _Engine:
     file = find_model(settings.embedded_model, settings.models_dir)
     context = min(settings.max_model_len, file.context or settings.max_model_len)
     api_key = secrets.token_urlsafe(32)
-    supervisor = Supervisor(
-        llamacpp_command(
-            file.path,
-            context=context,
-            slots=settings.max_concurrency or EMBEDDED.concurrency,
-            api_key=api_key,
-        )
-    )
+    slots = settings.max_concurrency or EMBEDDED.concurrency
+    supervisor = Supervisor(llamacpp_command(file.path, context=context, slots=slots, api_key=api_key))
     return _Engine(
         host=supervisor, profile=EMBEDDED, model=file.name, context=context, api_key=api_key, supervisor=supervisor
     )

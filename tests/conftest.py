@@ -19,3 +19,8 @@ def small_service() -> Iterator[Service]:
     """The service on the smallest model: for everything but the quality of answers."""
     with Service("--embedded", environment={"EMBEDDED_MODEL": "smollm2-135m"}) as service:
         yield service.wait_healthy()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Which engines the contract in tests/contract is run on."""
+    parser.addoption("--engines", default="simulator,embedded", help="of simulator, embedded, sglang; by commas")

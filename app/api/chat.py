@@ -9,12 +9,11 @@ from fastapi.responses import StreamingResponse
 from app.api.deps import DeadlineDep, ServicesDep
 from app.api.errors import error_body
 from app.api.sse import sse_event, sse_response
-from app.core.generation import Generation, Priority
-from app.core.llm_engine import Slot
 from app.errors import ServiceError
 from app.schemas.chat import ChatRequest, ChatResponse
 from app.schemas.common import ERRORS
 from app.tasks import chat
+from app.tasks.chat import Event
 
 router = APIRouter(prefix="/api/chat", tags=["chat"])
 
@@ -26,21 +25,21 @@ _STREAM = {
 }
 
 
-async def get_stream_slot(
+async def get_events(
     body: ChatRequest, services: ServicesDep, deadline: DeadlineDep
-) -> AsyncGenerator[Slot | None, None]:
-    """A place at the engine that is held until the stream ends; None if no stream was asked for.
+) -> AsyncGenerator[AsyncIterator[Event] | None, None]:
+    """The answer as it arrives, with its place at the engine until the response is over; None if nobody wants a stream.
 
-    Taken before the response starts, so that a refusal is a clean 503 and not a broken stream.
+    Opened before the response starts, so that a refusal is a clean status and not a broken stream.
     """
     if not body.stream:
         yield None
         return
-    async with services.engine.admit(Priority.CHAT, deadline) as slot:
-        yield slot
+    async with chat.stream(services.engine, services.chat.generation(body), deadline) as events:
+        yield events
 
 
-StreamSlotDep = Annotated[Slot | None, Depends(get_stream_slot)]
+EventsDep = Annotated[AsyncIterator[Event] | None, Depends(get_events)]
 
 
 @router.post(
@@ -49,21 +48,21 @@ StreamSlotDep = Annotated[Slot | None, Depends(get_stream_slot)]
     response_model=ChatResponse,
 )
 async def completions(
-    body: ChatRequest, request: Request, services: ServicesDep, deadline: DeadlineDep, slot: StreamSlotDep
+    body: ChatRequest, request: Request, services: ServicesDep, deadline: DeadlineDep, events: EventsDep
 ) -> ChatResponse | StreamingResponse:
     """Continue a chat. Events of a stream: `delta` (text), then one `result` (the whole answer) or one `error`."""
-    generation = services.chat.generation(body)
-    if slot is None:
-        return await chat.complete(services.engine, generation, deadline)
-    return sse_response(_events(slot, generation, request.state.request_id))
+    if events is None:
+        answer = await chat.complete(services.engine, services.chat.generation(body), deadline)
+        return answer.response()
+    return sse_response(_lines(events, request.state.request_id))
 
 
-async def _events(slot: Slot, generation: Generation, request_id: str) -> AsyncIterator[bytes]:
+async def _lines(events: AsyncIterator[Event], request_id: str) -> AsyncIterator[bytes]:
     try:
-        async for event in chat.stream(slot, generation):
+        async for event in events:
             if isinstance(event, str):
                 yield sse_event("delta", {"content": event})
             else:
-                yield sse_event("result", event)
+                yield sse_event("result", event.response())
     except ServiceError as error:
         yield sse_event("error", error_body(error, request_id))

@@ -18,14 +18,16 @@ class Services:
         engine: The client of the engine.
         chat: What chat requests that do not say get.
         request_timeout: Seconds a request may take.
+        started_at: When the service started, Unix time.
     """
 
     engine: LLMEngine
     chat: ChatDefaults
     request_timeout: float
+    started_at: int
 
 
-def get_services(request: Request) -> Services:
+async def get_services(request: Request) -> Services:
     """The services of this process."""
     return request.state.services
 
@@ -33,7 +35,7 @@ def get_services(request: Request) -> Services:
 ServicesDep = Annotated[Services, Depends(get_services)]
 
 
-def get_deadline(request: Request, services: ServicesDep) -> Deadline:
+async def get_deadline(request: Request, services: ServicesDep) -> Deadline:
     """When this request must be answered, counted from its arrival."""
     return Deadline(request.state.arrived_at + services.request_timeout, services.request_timeout)
 

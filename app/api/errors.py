@@ -1,7 +1,11 @@
-"""Errors -> HTTP, in one table and one shape: ``{"error": {"type", "message", "param"?, "request_id"}}``."""
+"""Errors -> HTTP, in one table.
+
+They leave as ``{"error": {"type", "message", "param"?, "request_id"}}``, and below ``/v1`` in OpenAI's words:
+``{"error": {"message", "type", "param", "code", "request_id"}}``, where the code is our type or OpenAI's name for it.
+"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -20,15 +24,18 @@ class _Row(NamedTuple):
     error: type[errors.ServiceError]
     status: int
     type: str
+    openai_code: str | None = None  # its name at OpenAI, where it has another one there
 
 
 # The first row whose class fits counts: special before general.
 TABLE = (
     _Row(errors.MalformedBody, 400, "malformed_body"),
-    _Row(errors.PromptTooLong, 400, "prompt_too_long"),
+    _Row(errors.PromptTooLong, 400, "prompt_too_long", "context_length_exceeded"),
+    _Row(errors.UnknownModel, 404, "model_not_found"),
     _Row(errors.BodyTooLarge, 413, "body_too_large"),
     _Row(errors.UnsupportedMediaType, 415, "unsupported_media_type"),
-    _Row(errors.InvalidField, 422, "invalid_field"),
+    _Row(errors.UnsupportedField, 422, "unsupported_field", "unsupported_parameter"),
+    _Row(errors.InvalidField, 422, "invalid_field", "invalid_value"),
     _Row(errors.Overloaded, 503, "overloaded"),
     _Row(errors.NotReady, 503, "not_ready"),
     _Row(errors.DeadlineExceeded, 504, "deadline_exceeded"),
@@ -43,8 +50,10 @@ _SENTENCES = {
     "string_unicode": "holds characters that are not valid Unicode (a lone surrogate).",
     "finite_number": "must be a finite number.",
     "model_attributes_type": "must be a JSON object.",
-    "extra_forbidden": "this field is not accepted.",
+    "extra_forbidden": "this field is not accepted. Leave it out; /docs lists the accepted ones.",
 }
+
+_UNSUPPORTED = {"extra_forbidden", "unsupported"}
 
 # Faults of the body that are found below FastAPI's validation: by its JSON parser (400) and by BodyGuard.
 _BODY_ERRORS = {
@@ -64,25 +73,53 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected)
 
 
-def error_body(error: errors.ServiceError, request_id: str) -> dict[str, Any]:
+def error_body(error: errors.ServiceError, request_id: str, *, openai: bool = False) -> dict[str, Any]:
     """The wire form of ``error``."""
-    return _body(_row(error).type, error.message, request_id, error.param)
+    shape = _openai_body if openai else _body
+    return shape(_row(error), error.message, request_id, error.param)
 
 
 def _row(error: errors.ServiceError) -> _Row:
     return next((row for row in TABLE if isinstance(error, row.error)), TABLE[-1])
 
 
-def _body(kind: str, message: str, request_id: str, param: str | None = None) -> dict[str, Any]:
-    body = {"type": kind, "message": message, "request_id": request_id}
+def _body(row: _Row, message: str, request_id: str, param: str | None = None) -> dict[str, Any]:
+    body = {"type": row.type, "message": message, "request_id": request_id}
     if param is not None:
         body["param"] = param
     return {"error": body}
 
 
+def _openai_body(row: _Row, message: str, request_id: str, param: str | None = None) -> dict[str, Any]:
+    kind = "server_error" if row.status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request_error"
+    code = row.openai_code or row.type
+    return {"error": {"message": message, "type": kind, "param": param, "code": code, "request_id": request_id}}
+
+
 def _respond(request: Request, error: errors.ServiceError) -> JSONResponse:
-    headers = {"Retry-After": str(math.ceil(error.retry_after))} if error.retry_after else None
-    return JSONResponse(error_body(error, request.state.request_id), _row(error).status, headers)
+    return _answer(request, _row(error), error.message, error.param, _headers(error))
+
+
+def _answer(
+    request: Request, row: _Row, message: str, param: str | None = None, headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    openai = request.scope["path"].startswith("/v1/")
+    body = (_openai_body if openai else _body)(row, message, request.state.request_id, param)
+    # OpenAI has no 422, and its clients expect the one status for every fault of a request.
+    status = 400 if openai and row.status == HTTPStatus.UNPROCESSABLE_ENTITY else row.status
+    return JSONResponse(body, status, headers)
+
+
+def _headers(error: errors.ServiceError) -> dict[str, str]:
+    """When to repeat the call; also in words for the OpenAI clients, which repeat every 5xx unless told not to."""
+    if isinstance(error, errors.CallerError | errors.DeadlineExceeded):
+        return {"x-should-retry": "false"}
+    if error.retry_after is None:
+        return {}
+    return {
+        "Retry-After": str(math.ceil(error.retry_after)),
+        "retry-after-ms": str(math.ceil(error.retry_after * 1000)),
+    }
 
 
 async def _service_error(request: Request, exc: Exception) -> JSONResponse:
@@ -107,7 +144,8 @@ def translate(faults: Sequence[Any]) -> errors.CallerError:
     sentence = _SENTENCES.get(fault["type"]) or f"{fault['msg'][0].lower()}{fault['msg'][1:]}."
     if path == "body":
         sentence = "must be a JSON object with the documented fields."
-    return errors.InvalidField(f"{path}: {sentence}", param=path)
+    kind = errors.UnsupportedField if fault["type"] in _UNSUPPORTED else errors.InvalidField
+    return kind(f"{path}: {sentence}", param=path)
 
 
 async def _http_exception(request: Request, exc: Exception) -> JSONResponse:
@@ -117,8 +155,8 @@ async def _http_exception(request: Request, exc: Exception) -> JSONResponse:
         return _respond(request, known)
     phrase = HTTPStatus(exc.status_code).phrase
     message = f"{request.method} {request.url.path}: {phrase.lower()}. See /docs for what there is."
-    kind = phrase.lower().replace(" ", "_")
-    return JSONResponse(_body(kind, message, request.state.request_id), exc.status_code, exc.headers)
+    row = _Row(errors.ServiceError, exc.status_code, phrase.lower().replace(" ", "_"))
+    return _answer(request, row, message, headers=exc.headers)
 
 
 async def _unexpected(request: Request, exc: Exception) -> JSONResponse:
@@ -126,4 +164,4 @@ async def _unexpected(request: Request, exc: Exception) -> JSONResponse:
     request_id = request.state.request_id
     log.error("unexpected error", request_id=request_id, path=request.url.path, exc_info=exc)
     message = "The service failed unexpectedly. Report the request_id to its operator."
-    return JSONResponse(_body("internal_error", message, request_id), HTTPStatus.INTERNAL_SERVER_ERROR)
+    return _answer(request, _Row(errors.ServiceError, HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error"), message)

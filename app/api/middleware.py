@@ -8,11 +8,16 @@ import time
 import uuid
 from contextlib import suppress
 from http import HTTPStatus
+from typing import Any
 
 import structlog
+from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.errors import error_body
+from app.errors import NotReady
 
 _CLIENT_CLOSED_REQUEST = 499  # nginx's number for a client that left; logged, never sent
 
@@ -44,6 +49,11 @@ class RequestContext:
 
         try:
             await self._app(scope, receive, send_with_id)
+        except asyncio.CancelledError:
+            # Not the client, whose leaving CancelOnDisconnect handles: the server is shutting down and out of patience.
+            if status == _CLIENT_CLOSED_REQUEST:
+                await JSONResponse(*_shutting_down(request_id))(scope, receive, send_with_id)
+            raise
         finally:
             log.info(
                 "request",
@@ -53,6 +63,11 @@ class RequestContext:
                 status=status,
                 seconds=round(time.monotonic() - arrived, 3),
             )
+
+
+def _shutting_down(request_id: str) -> tuple[dict[str, Any], int, dict[str, str]]:
+    error = NotReady("The service is shutting down. Repeat the call.", retry_after=1)
+    return error_body(error, request_id), HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "1"}
 
 
 class CancelOnDisconnect:

@@ -14,6 +14,11 @@ def sse_event(name: str, data: object) -> bytes:
     return b"event: %s\ndata: %s\n\n" % (name.encode("ascii"), to_json(data))
 
 
+def sse_data(data: object) -> bytes:
+    """One event without a name, as the OpenAI protocol has them."""
+    return b"data: %s\n\n" % to_json(data)
+
+
 def sse_response(events: AsyncIterable[bytes]) -> StreamingResponse:
     """A response that sends ``events`` as they come."""
     return StreamingResponse(events, media_type="text/event-stream", headers=_HEADERS)

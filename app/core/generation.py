@@ -27,17 +27,14 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How tokens are drawn. Every value is sent, so that no engine's own default can slip in.
+    """How tokens are drawn; None means the value of the model's profile.
 
-    Defaults are Qwen3's for its non-thinking mode (model card: temperature 0.7, top_p 0.8, top_k 20, min_p 0).
+    Every value is sent to the engine in the end, so that no default of its own can slip in.
     """
 
     temperature: float = 0.7
-    top_p: float = 0.8
-    top_k: int = 20
-    min_p: float = 0.0
-    repetition_penalty: float = 1.0
-    presence_penalty: float = 0.0
+    top_p: float | None = None
+    presence_penalty: float | None = None
     frequency_penalty: float = 0.0
     seed: int | None = None
     stop: tuple[str, ...] = ()

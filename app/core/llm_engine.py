@@ -19,6 +19,7 @@ from app.core.health import EngineMonitor
 from app.core.http_pool import HttpPool, Response, TransportError
 from app.core.sse_reader import SseReader
 from app.engines.base import EngineHost
+from app.engines.models import model_profile
 from app.engines.profiles import EngineProfile
 from app.errors import EngineFailure, NotReady
 
@@ -133,6 +134,7 @@ class LLMEngine:
         self.admission = admission
         self._host = host
         self._profile = profile
+        self._model_profile = model_profile(model)
         self._pool = pool
         self._headers = {"content-type": "application/json"}
         if api_key:
@@ -180,22 +182,25 @@ class LLMEngine:
 
     def _wire(self, generation: Generation) -> dict[str, Any]:
         """The request body: only fields named here reach the engine, each from a bounded value."""
-        sampling = generation.sampling
+        sampling, usual = generation.sampling, self._model_profile
+        presence = usual.presence_penalty if sampling.presence_penalty is None else sampling.presence_penalty
         body: dict[str, Any] = {
             "model": self.model,
             "messages": [{"role": m.role, "content": m.content} for m in generation.messages],
             "max_tokens": generation.max_tokens,
             "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "top_k": sampling.top_k,
-            "min_p": sampling.min_p,
-            "presence_penalty": sampling.presence_penalty,
+            "top_p": usual.top_p if sampling.top_p is None else sampling.top_p,
+            "top_k": usual.top_k,
+            "min_p": usual.min_p,
+            "presence_penalty": presence,
             "frequency_penalty": sampling.frequency_penalty,
-            self._profile.repetition_field: sampling.repetition_penalty,
+            self._profile.repetition_field: usual.repetition_penalty,
             "stream": True,
             "stream_options": {"include_usage": True},
             **self._profile.extra,
         }
+        if usual.template_arguments:
+            body["chat_template_kwargs"] = dict(usual.template_arguments)
         if sampling.seed is not None:
             body["seed"] = sampling.seed
         if sampling.stop:

@@ -4,6 +4,7 @@ The contract comes after the caller's text, never before it: engines cache promp
 prompt is the same for a whole interview phase.
 """
 
+import unicodedata
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -27,6 +28,7 @@ class Contract:
 
 def language_of(text: str) -> Language:
     """Korean as soon as one letter in ten is Hangul: Korean technical prose is full of English words."""
+    text = unicodedata.normalize("NFC", text)  # some systems write Hangul in decomposed form
     letters = sum(char.isalpha() for char in text)
     hangul = sum("가" <= char <= "힣" for char in text)
     return "ko" if hangul * 10 >= letters and hangul else "en"

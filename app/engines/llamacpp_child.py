@@ -5,22 +5,19 @@ It dies with its parent, even if the parent is killed with SIGKILL.
 """
 
 import argparse
-import ctypes
 import importlib
 import os
-import signal
-import sys
 import threading
 from typing import Any
 from urllib.parse import urlsplit
 
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+from app.engines.tether import die_with
 
 
 def main() -> None:
     """Serve until stopped."""
     options = _options()
-    _die_with(options.parent)
+    die_with(options.parent)
     announcements = _take_stdout()
     server = _serve(options)
     address = urlsplit(str(server.listening_address))
@@ -36,15 +33,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--parent", type=int, required=True, help="process id to die with")
     return parser.parse_args()
-
-
-def _die_with(parent: int) -> None:
-    """Ask the kernel to kill this process when its parent dies; leave now if that has already happened."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
-    if os.getppid() != parent:
-        sys.exit("the parent process is gone")
 
 
 def _take_stdout() -> int:

@@ -37,15 +37,14 @@ class EngineProfile:
     concurrency: int = 64
 
 
-# SGLang 0.5.23. `/ready` is a flag; `/health` generates a token and takes a second. Qwen3 is a hybrid model whose
-# only hard switch for thinking is the template argument. The three texts are its three checks of the prompt's length.
+# SGLang 0.5.23. `/ready` is a flag; `/health` generates a token and takes a second. The three texts are its three
+# checks of the prompt's length.
 SGLANG = EngineProfile(
     name="sglang",
     ready_path="/ready",
     grammar_field="ebnf",
     repetition_field="repetition_penalty",
     priority_field="priority",
-    extra=MappingProxyType({"chat_template_kwargs": {"enable_thinking": False}}),
     context_errors=(
         "longer than the model's context length",
         "exceeds the model's maximum context length",

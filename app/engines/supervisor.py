@@ -1,6 +1,7 @@
 """Runs an engine as a child process: starts it, follows its output, restarts it after a crash, stops all of it."""
 
 import asyncio
+import logging
 import os
 import re
 import signal
@@ -8,8 +9,8 @@ from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
-from typing import Any
 
+import anyio
 import structlog
 
 from app.engines.base import Address
@@ -18,6 +19,9 @@ _LISTENING = re.compile(r"LISTENING (\S+) (\d{1,5})")
 _FIRST_DELAY = 1.0
 _MAX_DELAY = 30.0
 _STEADY_AFTER = 60.0
+_LAST_LINE = 200
+
+RUN_FOLDER = "{run_folder}"
 
 log = structlog.get_logger("engine")
 
@@ -27,12 +31,17 @@ class EngineCommand:
     """How to start an engine.
 
     Attributes:
-        argv: The command; it must print ``LISTENING host port`` on its own line once it serves.
-        environment: Variables added to this process's own.
+        argv: The command.
+        environment: Variables added to this process's own; ``RUN_FOLDER`` in them stands for a folder that is made for
+            one run of the engine and removed after it.
+        address: Where it will listen; None if it says so itself, by a line ``LISTENING host port`` on standard output.
+        line_level: The level at which lines of its output are logged that name none of their own.
     """
 
     argv: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    address: Address | None = None
+    line_level: int = logging.DEBUG
 
 
 class Supervisor:
@@ -47,6 +56,7 @@ class Supervisor:
         self._stop_grace = stop_grace
         self._process: asyncio.subprocess.Process | None = None
         self._address: Address | None = None
+        self._last_line = ""
         self._trouble = "the engine is starting"
 
     @property
@@ -72,7 +82,8 @@ class Supervisor:
             started = loop.time()
             try:
                 status = await self._run_once()
-                self._trouble = f"the engine stopped (exit status {status}) and is being restarted"
+                said = f": {self._last_line}" if self._last_line else ""
+                self._trouble = f"the engine stopped (exit status {status}{said}) and is being restarted"
             except OSError as error:  # no memory for a process, for example
                 self._trouble = f"the engine cannot be started ({error.strerror})"
             if loop.time() - started > _STEADY_AFTER:
@@ -82,15 +93,21 @@ class Supervisor:
             delay = min(delay * 2, _MAX_DELAY)
 
     async def _run_once(self) -> int | None:
+        async with anyio.TemporaryDirectory(prefix="llm-service-") as folder:
+            added = {name: value.replace(RUN_FOLDER, folder) for name, value in self._command.environment.items()}
+            return await self._run_process({**os.environ, **added})
+
+    async def _run_process(self, environment: Mapping[str, str]) -> int | None:
         process = await asyncio.create_subprocess_exec(
             *self._command.argv,
-            env={**os.environ, **self._command.environment},
+            env=environment,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,  # apart: a log line must never break into the announced address
             start_new_session=True,
         )
         self._process = process
+        self._address = self._command.address
         log.info("engine started", pid=process.pid)
         output = asyncio.gather(self._follow(process.stdout), self._follow(process.stderr))
         try:
@@ -99,7 +116,7 @@ class Supervisor:
             await _uncancelled(self._clean_up(process, output))
         return process.returncode
 
-    async def _clean_up(self, process: asyncio.subprocess.Process, output: asyncio.Task[None]) -> None:
+    async def _clean_up(self, process: asyncio.subprocess.Process, output: asyncio.Future[Any]) -> None:
         self._address = None
         self._trouble = "the engine is stopping"
         await _stop(process, output, self._stop_grace)
@@ -116,7 +133,8 @@ class Supervisor:
                 self._address = Address(found[1], int(found[2]))
                 log.info("engine listening", host=found[1], port=int(found[2]))
             elif text:
-                log.log(_level(text), text)
+                self._last_line = text[:_LAST_LINE]
+                log.log(_level(text) or self._command.line_level, text)
 
 
 async def _read_line(output: asyncio.StreamReader) -> bytes:
@@ -129,14 +147,14 @@ async def _read_line(output: asyncio.StreamReader) -> bytes:
         return await output.read(error.consumed or 1)
 
 
-def _level(line: str) -> int:
+def _level(line: str) -> int | None:
     """The level of an engine's log line: both llama.cpp (``0.06.614 W srv ...``) and SGLang name it early."""
     head = line[:60]
     if " E " in head or "ERROR" in head or "Traceback" in head:
-        return 40
+        return logging.ERROR
     if " W " in head or "WARNING" in head:
-        return 30
-    return 10
+        return logging.WARNING
+    return None
 
 
 async def _has_ended(pid: int) -> None:

@@ -1,0 +1,120 @@
+"""Chat in OpenAI's words: its request -> a generation, the answer -> its response or its chunks. Pure."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from app.core.generation import Generation, Message, Priority, Role, Sampling, Usage
+from app.errors import UnknownModel
+from app.schemas.openai import (
+    AnswerMessage,
+    CachedTokens,
+    ChatCompletion,
+    ChatCompletionChunk,
+    ChatCompletionMessage,
+    ChatCompletionRequest,
+    Choice,
+    ChunkChoice,
+    CompletionUsage,
+    Delta,
+    FinishReason,
+)
+from app.tasks.chat import Answer, ChatDefaults, Event
+
+_LEAST_TOP_P = 1e-6  # OpenAI takes 0, engines do not; the likeliest token alone is what it means
+_SEED_BITS = 0x7FFF_FFFF  # engines take seeds of 31 bits at least
+
+
+def require_model(name: str, served: str) -> None:
+    """Refuse ``name`` unless it is the model that is served.
+
+    Raises:
+        UnknownModel: it is not.
+    """
+    if name != served:
+        raise UnknownModel(f"model: '{name[:200]}' does not exist here. Send '{served}'.", param="model")
+
+
+def generation(request: ChatCompletionRequest, defaults: ChatDefaults) -> Generation:
+    """What is asked of the engine: a new value, made of accepted fields only."""
+    return Generation(
+        messages=tuple(Message(_role(m), m.content) for m in request.messages),
+        max_tokens=request.max_completion_tokens or request.max_tokens or defaults.max_tokens,
+        sampling=_sampling(request, defaults),
+        priority=Priority.CHAT,
+    )
+
+
+def _role(message: ChatCompletionMessage) -> Role:
+    return "system" if message.role == "developer" else message.role
+
+
+def _sampling(request: ChatCompletionRequest, defaults: ChatDefaults) -> Sampling:
+    return Sampling(
+        temperature=defaults.temperature if request.temperature is None else request.temperature,
+        top_p=None if request.top_p is None else max(request.top_p, _LEAST_TOP_P),
+        presence_penalty=request.presence_penalty,
+        frequency_penalty=request.frequency_penalty,
+        seed=None if request.seed is None else request.seed & _SEED_BITS,
+        stop=tuple(request.stop),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What the response and all chunks of one request have in common.
+
+    Attributes:
+        id: ``chatcmpl-`` and the request's id.
+        created: Unix time.
+        model: The model's name.
+    """
+
+    id: str
+    created: int
+    model: str
+
+    def completion(self, answer: Answer) -> ChatCompletion:
+        """The whole answer."""
+        choice = Choice(message=AnswerMessage(content=answer.content), finish_reason=_finish(answer))
+        return ChatCompletion(
+            id=self.id, created=self.created, model=self.model, choices=[choice], usage=_usage(answer.usage)
+        )
+
+    async def chunks(self, events: AsyncIterator[Event], *, include_usage: bool) -> AsyncIterator[ChatCompletionChunk]:
+        """The role, the text in pieces, the finish reason, and the usage if asked for."""
+        blank = self._blank(include_usage=include_usage)
+        yield {**blank, "choices": [_choice({"role": "assistant", "content": ""})]}
+        async for event in events:
+            if isinstance(event, str):
+                yield {**blank, "choices": [_choice({"content": event})]}
+            else:
+                yield {**blank, "choices": [_choice({}, _finish(event))]}
+                if include_usage:
+                    yield {**blank, "usage": _usage(event.usage)}
+
+    def _blank(self, *, include_usage: bool) -> ChatCompletionChunk:
+        blank: ChatCompletionChunk = {
+            "id": self.id,
+            "object": "chat.completion.chunk",
+            "created": self.created,
+            "model": self.model,
+            "choices": [],
+        }
+        return {**blank, "usage": None} if include_usage else blank
+
+
+def _choice(delta: Delta, finish: FinishReason | None = None) -> ChunkChoice:
+    return {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+
+
+def _finish(answer: Answer) -> FinishReason:
+    return "length" if answer.finish == "length" else "stop"
+
+
+def _usage(usage: Usage) -> CompletionUsage:
+    return CompletionUsage(
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        total_tokens=usage.total_tokens,
+        prompt_tokens_details=CachedTokens(cached_tokens=usage.cached_tokens),
+    )

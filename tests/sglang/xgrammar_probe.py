@@ -1,0 +1,25 @@
+"""Runs in SGLang's own interpreter: asks the real xgrammar which texts a grammar accepts.
+
+Standard input: ``{"grammar": text, "texts": [...]}``; standard output: a list of booleans, one for each text.
+"""
+
+import importlib
+import json
+import sys
+from typing import Any
+
+
+def main() -> None:
+    """Answer one question."""
+    # SGLang's own environment has these and no other: there is nothing to check their types against.
+    xgrammar: Any = importlib.import_module("xgrammar")
+    transformers: Any = importlib.import_module("transformers")
+    asked = json.load(sys.stdin)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(sys.argv[1])
+    compiler = xgrammar.GrammarCompiler(xgrammar.TokenizerInfo.from_huggingface(tokenizer))
+    compiled = compiler.compile_grammar(xgrammar.Grammar.from_ebnf(asked["grammar"]))
+    json.dump([xgrammar.GrammarMatcher(compiled).accept_string(text) for text in asked["texts"]], sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,312 @@
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from functools import partial
+
+import pytest
+from anyio import fail_after
+from anyio.lowlevel import checkpoint
+
+from app.core.http_pool import HttpPool, TransportError
+from app.engines.base import Address
+from tests.unit.scripted_server import Peer, answer, chunked, for_ever, scripted
+
+pytestmark = pytest.mark.anyio
+
+BODY = "한 글자씩 and then some".encode()
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n"
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
+    return "asyncio", {"use_uvloop": request.param == "uvloop"}
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[HttpPool]:
+    pool = HttpPool()
+    with fail_after(20):
+        yield pool
+    pool.close()
+
+
+async def get(pool: HttpPool, address: Address, *, limit: int = 1024 * 1024) -> bytes:
+    async with pool.exchange("GET", address, "/") as response:
+        return await response.read(limit)
+
+
+async def broken(pool: HttpPool, address: Address) -> TransportError:
+    with pytest.raises(TransportError) as caught:
+        await get(pool, address)
+    return caught.value
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("response", [answer(BODY), chunked(BODY[:7], BODY[7:8], BODY[8:])], ids=["length", "chunked"])
+async def test_a_body_is_whole_wherever_the_packets_were_cut(pool: HttpPool, response: bytes) -> None:
+    async def script(peer: Peer) -> None:
+        for cut in range(1, len(response)):
+            await peer.request()
+            await peer.say(response[:cut], response[cut:])
+        await peer.request()
+        await peer.say(*(response[i : i + 1] for i in range(len(response))))
+
+    async with scripted(script) as server:
+        for _ in range(len(response)):
+            assert await get(pool, server.address) == BODY
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize(("host", "shown"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")])
+async def test_a_request_arrives_as_it_was_meant(pool: HttpPool, host: str, shown: str) -> None:
+    if ":" in host and not has_ipv6():
+        pytest.skip("no IPv6 loopback here")
+    requests: list[bytes] = []
+
+    async def script(peer: Peer) -> None:
+        requests.append(await peer.request())
+        await peer.say(answer(b"{}", status="418 I'm a teapot"))
+
+    async with scripted(script, host) as server:
+        port = server.address.port
+        headers = {"authorization": "Bearer key"}
+        async with pool.exchange("POST", server.address, "/path", headers=headers, body=b"{}") as response:
+            assert response.status == 418
+    assert requests == [
+        b"POST /path HTTP/1.1\r\nhost: %b:%d\r\ncontent-length: 2\r\nauthorization: Bearer key\r\n\r\n{}"
+        % (shown.encode(), port)
+    ]
+
+
+async def test_a_request_longer_than_the_sockets_buffers_arrives_whole(pool: HttpPool) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.say(answer(b"%d" % len(await peer.request())))
+
+    body = b"x" * (8 * 1024 * 1024)
+    async with (
+        scripted(script) as server,
+        pool.exchange("POST", server.address, "/", body=body) as response,
+    ):
+        assert int(await response.read()) > len(body)
+
+
+async def test_pieces_of_a_body_are_handed_out_as_they_arrive(pool: HttpPool) -> None:
+    read = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.say(HEAD, b"first")
+        await read.wait()
+        await peer.say(b"other")
+
+    async with scripted(script) as server, pool.exchange("GET", server.address, "/") as response:
+        chunks = response.chunks()
+        assert await anext(chunks) == b"first"
+        read.set()
+        assert [chunk async for chunk in chunks] == [b"other"]
+
+
+async def test_one_connection_serves_one_exchange_after_another(pool: HttpPool) -> None:
+    async with scripted(partial(for_ever, response=answer(BODY))) as server:
+        for _ in range(5):
+            assert await get(pool, server.address) == BODY
+        assert server.connections == 1
+        pool.close()
+        await server.ended.wait()
+
+
+async def test_exchanges_at_the_same_time_have_a_connection_each(pool: HttpPool) -> None:
+    async with scripted(partial(for_ever, response=answer(BODY))) as server:
+        async with AsyncExitStack() as stack:
+            for _ in range(3):
+                response = await stack.enter_async_context(pool.exchange("GET", server.address, "/"))
+                assert await response.read() == BODY
+        assert server.connections == 3
+        await get(pool, server.address)
+        assert server.connections == 3
+        pool.close()
+
+
+async def test_an_idle_connection_that_the_engine_has_closed_is_not_used(pool: HttpPool) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.say(answer(b"%d" % peer.number))
+
+    async with scripted(script) as server:
+        assert await get(pool, server.address) == b"1"
+        await server.ended.wait()
+        assert await get(pool, server.address) == b"2"
+
+
+async def test_an_idle_connection_that_closes_under_the_request_is_replaced(pool: HttpPool) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.say(answer(b"%d" % peer.number))
+        if peer.number == 1:
+            await peer.request()  # and no answer: the connection is closed
+
+    async with scripted(script) as server:
+        assert await get(pool, server.address) == b"1"
+        assert await get(pool, server.address) == b"2"
+        assert server.connections == 2
+
+
+async def test_a_new_connection_that_fails_is_not_tried_again(pool: HttpPool) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+
+    async with scripted(script) as server:
+        error = await broken(pool, server.address)
+        assert error.before_response
+        assert server.connections == 1
+
+
+async def test_a_connection_that_is_refused_failed_before_the_response(pool: HttpPool) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        error = await broken(pool, Address("127.0.0.1", closed.getsockname()[1]))
+    assert error.before_response
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"HTTP/1.1 200",
+        HEAD[:-2],
+        HEAD,
+        HEAD + b"half",
+        chunked(b"whole")[:-2],
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+        b"\x00\x01\x02",
+    ],
+)
+async def test_what_breaks_off_after_its_first_byte_has_begun_to_answer(pool: HttpPool, said: bytes) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.say(said)
+
+    async with scripted(script) as server:
+        assert not (await broken(pool, server.address)).before_response
+        assert server.connections == 1
+
+
+async def test_what_arrived_before_the_connection_broke_is_still_handed_out(pool: HttpPool) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.say(HEAD, b"half")
+
+    async with scripted(script) as server, pool.exchange("GET", server.address, "/") as response:
+        await server.ended.wait()
+        chunks = response.chunks()
+        assert await anext(chunks) == b"half"
+        with pytest.raises(TransportError):
+            await anext(chunks)
+
+
+@pytest.mark.parametrize("how", ["leave", "fail", "cancel"])
+async def test_leaving_before_the_end_closes_the_connection(pool: HttpPool, how: str) -> None:
+    gone = asyncio.Event()
+    begun = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.say(HEAD, b"half")
+        await peer.gone()
+        gone.set()
+
+    async def exchange(address: Address) -> None:
+        async with pool.exchange("GET", address, "/") as response:
+            assert await anext(response.chunks()) == b"half"
+            begun.set()
+            if how == "fail":
+                raise LookupError
+            if how == "cancel":
+                await response.read()
+
+    async with scripted(script) as server:
+        task = asyncio.create_task(exchange(server.address))
+        await begun.wait()
+        if how == "cancel":
+            task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await gone.wait()
+    assert task.cancelled() == (how == "cancel")
+
+
+async def test_a_request_that_is_cancelled_before_the_answer_closes_the_connection(pool: HttpPool) -> None:
+    asked, gone = asyncio.Event(), asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        asked.set()
+        await peer.gone()
+        gone.set()
+
+    async with scripted(script) as server:
+        task = asyncio.create_task(get(pool, server.address))
+        await asked.wait()
+        task.cancel()
+        await gone.wait()
+
+
+async def test_an_answer_longer_than_the_limit_is_refused(pool: HttpPool) -> None:
+    async with scripted(partial(for_ever, response=answer(b"x" * 1001))) as server:
+        assert len(await get(pool, server.address, limit=1001)) == 1001
+        with pytest.raises(TransportError, match="1000 bytes") as caught:
+            await get(pool, server.address, limit=1000)
+        assert not caught.value.before_response
+        pool.close()
+
+
+@pytest.mark.parametrize("header", ["connection: close\r\n", "Connection: Close\r\n"])
+async def test_a_connection_that_the_engine_does_not_keep_is_not_used_again(pool: HttpPool, header: str) -> None:
+    async with scripted(partial(for_ever, response=answer(BODY, headers=header))) as server:
+        for number in (1, 2, 3):
+            assert await get(pool, server.address) == BODY
+            assert server.connections == number
+
+
+async def test_bytes_nobody_asked_for_end_up_in_no_answer(pool: HttpPool) -> None:
+    async with scripted(partial(for_ever, response=answer(b"asked") + answer(b"not asked"))) as server:
+        for number in (1, 2):
+            assert await get(pool, server.address) == b"asked"
+            assert server.connections == number
+
+
+async def test_a_reader_that_is_slow_holds_the_engine_back(pool: HttpPool) -> None:
+    """Else the whole answer would stand in this process's memory."""
+    total, piece = 64 * 1024 * 1024, b"x" * 65536
+    peers: list[Peer] = []
+
+    async def script(peer: Peer) -> None:
+        peers.append(peer)
+        await peer.request()
+        await peer.say(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % total, *[piece] * (total // len(piece)))
+
+    async with scripted(script) as server, pool.exchange("GET", server.address, "/") as response:
+        for _ in range(5000):
+            await checkpoint()
+        assert peers[0].sent < total // 2
+        assert sum([len(chunk) async for chunk in response.chunks()]) == total
+
+
+async def test_a_long_answer_that_nobody_read_does_not_stall_the_next_exchange(pool: HttpPool) -> None:
+    """Reading pauses while much is unread; the pause must not outlive its exchange."""
+    async with scripted(partial(for_ever, response=answer(b"x" * 300 * 1024))) as server:
+        async with pool.exchange("GET", server.address, "/"):
+            for _ in range(200):
+                await checkpoint()
+        assert len(await get(pool, server.address)) == 300 * 1024
+        pool.close()
+
+
+async def test_a_pool_may_be_closed_twice(pool: HttpPool) -> None:
+    pool.close()

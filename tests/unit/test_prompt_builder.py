@@ -1,0 +1,51 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.core.prompt_builder import LANGUAGES, Contract, Language, build_messages, language_of
+
+
+@given(st.text(), st.text(), st.text())
+def test_the_callers_text_stays_byte_for_byte_in_front(system: str, user: str, contract: str) -> None:
+    first, last = build_messages(system, user, contract)
+    assert (first.role, first.content) == ("system", system)
+    assert last.role == "user"
+    assert last.content.startswith(user)
+    assert last.content.endswith(contract)
+
+
+@given(st.text(), st.text(), st.text(), st.text())
+def test_prompts_that_begin_alike_give_messages_that_begin_alike(
+    system: str, shared: str, one: str, other: str
+) -> None:
+    messages = [build_messages(system, shared + rest, "contract") for rest in (one, other)]
+    assert messages[0][0] == messages[1][0]
+    assert all(last.content.startswith(shared) for _, last in messages)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_contract_speaks_each_language(language: Language) -> None:
+    assert Contract(ko="한국어", en="English").text(language) == {"ko": "한국어", "en": "English"}[language]
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("자바의 가비지 컬렉션을 설명해 주세요.", "ko"),
+        ("Explain garbage collection in Java.", "en"),
+        ("JVM의 Young 영역과 Old 영역, Minor GC와 Major GC", "ko"),
+        ("What does the Korean word 김치 mean to you, and how would you explain it to a foreign guest?", "en"),
+        ("abcdefghi가", "ko"),
+        ("abcdefghij가", "en"),
+        ("ガベージコレクションを説明してください。", "en"),
+        ("123 + 456 = ?", "en"),
+        ("", "en"),
+    ],
+)
+def test_a_text_is_korean_as_soon_as_one_letter_in_ten_is_hangul(text: str, language: Language) -> None:
+    assert language_of(text) == language
+
+
+@given(st.text())
+def test_every_text_has_a_language(text: str) -> None:
+    assert language_of(text) in LANGUAGES
