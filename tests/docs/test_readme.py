@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,8 +31,16 @@ def test_every_curl_line_gets_an_answer(korean_service: Service, tmp_path: Path)
             assert "error" not in json.loads(done.stdout), done.stdout
 
 
-def test_both_readmes_print_the_same_commands() -> None:
-    korean, english = (blocks(name, "bash") for name in READMES)
+def test_the_openai_example_prints_an_answer(korean_service: Service) -> None:
+    (example,) = blocks("README.md", "python")
+    program = example.replace(PRINTED, korean_service.url)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip()
+
+
+@pytest.mark.parametrize("language", ["bash", "python"])
+def test_both_readmes_print_the_same_commands(language: str) -> None:
+    korean, english = (blocks(name, language) for name in READMES)
     assert korean == english
 
 

@@ -5,6 +5,8 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
@@ -36,6 +38,20 @@ def test_a_signal_stops_service_and_engine(sign: signal.Signals) -> None:
         assert service.stop(sign) == 0
         assert not engine.is_running()
         assert "Traceback" not in service.text()
+
+
+def test_an_answer_that_outlives_the_shutdown_is_refused_in_words_and_docker_s_ten_seconds_are_kept() -> None:
+    with Service("--embedded", environment=SMALL) as service, ThreadPoolExecutor(1) as pool:
+        service.wait_healthy()
+        story = {"messages": [{"role": "user", "content": "Tell a very long story."}], "max_tokens": 7000}
+        call = pool.submit(service.post, "/api/chat/completions", story)
+        wait_until(lambda: any(slot["is_processing"] for slot in service.engine_slots()), 20, "a busy engine")
+        started = time.monotonic()
+        assert service.stop(signal.SIGTERM) == 0
+        assert time.monotonic() - started < 10
+        answer = call.result()
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert "shutting down" in answer.json()["error"]["message"]
 
 
 def test_the_engine_dies_with_a_service_that_is_killed() -> None:
