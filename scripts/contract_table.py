@@ -23,15 +23,15 @@ What the service relies on in every engine, and what each gave. Written by `make
 """
 
 
-def read(engine: str) -> dict[str, object]:
+def read(engine: str) -> dict[str, dict[str, object]]:
     """What each case gave on ``engine``."""
     path = RESULTS / f"{engine}.json"
     return json.loads(path.read_text("utf-8")) if path.exists() else {}
 
 
-def shown(outcome: object) -> str:
+def shown(outcome: dict[str, object] | None) -> str:
     """An outcome as a cell of the table."""
-    if not isinstance(outcome, dict):
+    if outcome is None:
         return "-"
     return ", ".join(f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in outcome.items())
 
@@ -39,7 +39,7 @@ def shown(outcome: object) -> str:
 def main() -> None:
     """Write or check the document."""
     results = {engine: read(engine) for engine in ENGINES}
-    cases = sorted(set().union(*results.values()))
+    cases = sorted({case for outcomes in results.values() for case in outcomes})
     rows = [
         f"| {case.removeprefix('test_').replace('_', ' ')} | "
         + " | ".join(shown(results[engine].get(case)) for engine in ENGINES)
