@@ -6,7 +6,6 @@
 import asyncio
 import time
 import uuid
-from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -103,10 +102,10 @@ class CancelOnDisconnect:
             await asyncio.wait({handler, watcher}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             watcher.cancel()
-            if not handler.done():
-                handler.cancel()
-        with suppress(asyncio.CancelledError):
-            await handler
+            handler.cancel()
+            await asyncio.wait({handler, watcher})  # the place at the engine is free before anything else happens
+        if not handler.cancelled():
+            handler.result()
 
 
 class BodyGuard:

@@ -57,6 +57,8 @@ def sglang_arguments(options: SGLangOptions) -> list[str]:
         *("--tp-size", str(options.tensor_parallel)),
         *(("--api-key", options.api_key) if options.api_key else ()),
         *("--enable-metrics", "--enable-cache-report"),
+        # The service asks for readiness every second; a log of that hides everything else.
+        *("--uvicorn-access-log-exclude-prefixes", "/ready", "/metrics"),
         # Without it the `priority` of a request is ignored, and a report delays a waiting candidate.
         "--enable-priority-scheduling",
         # Unbounded by default: overload would become time-outs for everybody.

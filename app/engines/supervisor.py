@@ -4,13 +4,15 @@ import asyncio
 import logging
 import os
 import re
+import shutil
 import signal
+import tempfile
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-import anyio
 import structlog
 
 from app.engines.base import Address
@@ -93,9 +95,13 @@ class Supervisor:
             delay = min(delay * 2, _MAX_DELAY)
 
     async def _run_once(self) -> int | None:
-        async with anyio.TemporaryDirectory(prefix="llm-service-") as folder:
+        folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="llm-service-")
+        try:
             added = {name: value.replace(RUN_FOLDER, folder) for name, value in self._command.environment.items()}
             return await self._run_process({**os.environ, **added})
+        finally:
+            # In a thread, because it blocks; not awaited, because this may be the end of a cancelled task.
+            asyncio.get_running_loop().run_in_executor(None, partial(shutil.rmtree, folder, ignore_errors=True))
 
     async def _run_process(self, environment: Mapping[str, str]) -> int | None:
         process = await asyncio.create_subprocess_exec(

@@ -2,13 +2,14 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from anyio import fail_after
 from anyio.lowlevel import checkpoint
 
 from app.engines.base import Address
-from app.engines.supervisor import EngineCommand, Supervisor
+from app.engines.supervisor import RUN_FOLDER, EngineCommand, Supervisor
 from tests.unit.engine_children import Child, Nursery, nursery
 
 pytestmark = pytest.mark.anyio
@@ -63,6 +64,16 @@ async def test_the_engine_has_its_environment_and_a_session_of_its_own(children:
         await child.do("assert os.environ['CHILDS_VARIABLE'] == 'its value' and os.environ['PATH']")
         await child.do("assert sys.stdin.read() == ''")
         assert os.getsid(child.pid) == child.pid
+
+
+async def test_each_run_has_an_empty_folder_of_its_own(children: Nursery) -> None:
+    given = {**children.command.environment, "FOLDER": RUN_FOLDER}
+    async with running(replace(children.command, environment=given)):
+        first = await children.born()
+        await first.do("open(os.environ['FOLDER'] + '/rendezvous', 'x').close()")
+        first.tell("os._exit(3)")
+        second = await children.born()
+        await second.do("assert os.listdir(os.environ['FOLDER']) == []")
 
 
 async def test_an_engine_that_crashes_is_started_again(children: Nursery) -> None:
