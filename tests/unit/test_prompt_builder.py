@@ -1,3 +1,5 @@
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,6 +46,10 @@ def test_a_contract_speaks_each_language(language: Language) -> None:
 )
 def test_a_text_is_korean_as_soon_as_one_letter_in_ten_is_hangul(text: str, language: Language) -> None:
     assert language_of(text) == language
+
+
+def test_decomposed_hangul_is_korean_too() -> None:
+    assert language_of(unicodedata.normalize("NFD", "자바의 가비지 컬렉션")) == "ko"
 
 
 @given(st.text())
