@@ -13,6 +13,7 @@ import httpx2
 import psutil
 import pytest
 
+from tests.simulator.sim_harness import FAST, running
 from tests.support.service import LLM_SERVICE, ROOT, Service, clean_environment, free_port, wait_until
 
 SMALL = {"EMBEDDED_MODEL": "smollm2-135m"}
@@ -41,17 +42,19 @@ def test_a_signal_stops_service_and_engine(sign: signal.Signals) -> None:
 
 
 def test_an_answer_that_outlives_the_shutdown_is_refused_in_words_and_docker_s_ten_seconds_are_kept() -> None:
-    with Service("--embedded", environment=SMALL) as service, ThreadPoolExecutor(1) as pool:
-        service.wait_healthy()
-        story = {"messages": [{"role": "user", "content": "Tell a very long story."}], "max_tokens": 7000}
-        call = pool.submit(service.post, "/api/chat/completions", story)
-        wait_until(lambda: any(slot["is_processing"] for slot in service.engine_slots()), 20, "a busy engine")
-        started = time.monotonic()
-        assert service.stop(signal.SIGTERM) == 0
-        assert time.monotonic() - started < 10
-        answer = call.result()
-        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
-        assert "shutting down" in answer.json()["error"]["message"]
+    story = {"messages": [{"role": "user", "content": "Tell a very long story."}], "max_tokens": 1000}
+    with running(FAST | {"ttft": 600.0}) as engine, ThreadPoolExecutor(1) as pool:
+        environment = {"SGLANG_HOST": "127.0.0.1", "SGLANG_PORT": str(engine.port)}
+        with Service(environment=environment) as service:
+            service.wait_healthy()
+            call = pool.submit(service.post, "/api/chat/completions", story)
+            engine.wait(running=1)
+            started = time.monotonic()
+            assert service.stop(signal.SIGTERM) == 0
+            assert time.monotonic() - started < 10
+            answer = call.result()
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+            assert "shutting down" in answer.json()["error"]["message"]
 
 
 def test_the_engine_dies_with_a_service_that_is_killed() -> None:
