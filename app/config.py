@@ -39,6 +39,13 @@ class Settings(BaseSettings):
     default_temperature: float = Field(0.7, ge=0, le=2, allow_inf_nan=False, description="채팅의 기본 온도")
     default_max_tokens: int = Field(1000, ge=1, le=131_072, description="채팅의 기본 최대 토큰")
     request_timeout: float = Field(300, gt=0, le=3600, allow_inf_nan=False, description="요청 하나의 제한 시간 (초)")
+    language: Literal["ko", "en", "auto"] = Field("ko", description="답변의 언어 (auto: 프롬프트의 언어)")
+    interview_order: Literal["message-first", "thought-first"] = Field(
+        "message-first", description="면접 단계에서 먼저 생성할 것: 할 말 또는 판단 근거"
+    )
+    stall_timeout: float = Field(
+        10, gt=0, le=600, allow_inf_nan=False, description="생성이 멈춘 것으로 보고 다시 시도하기까지의 시간 (초)"
+    )
     engine: Literal["sglang", "embedded"] = Field("sglang", description="생성 엔진")
     embedded_model: str = Field(
         "qwen2.5-coder-1.5b", min_length=1, description="내장 엔진의 모델: 이름 또는 GGUF 파일 경로"

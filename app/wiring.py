@@ -24,6 +24,10 @@ from app.engines.profiles import EMBEDDED, SGLANG, EngineProfile
 from app.engines.sglang import SGLangOptions, sglang_command
 from app.engines.supervisor import Supervisor
 from app.tasks.chat import ChatDefaults
+from app.tasks.feedback import FEEDBACK
+from app.tasks.interview import interview_step
+from app.tasks.report import REPORT
+from app.tasks.structured import Policy
 
 log = structlog.get_logger("wiring")
 
@@ -63,6 +67,7 @@ async def running_engine(settings: Settings, *, with_engine: bool = False) -> As
         api_key=chosen.api_key,
         admission=Admission(settings.max_concurrency or chosen.profile.concurrency, settings.max_queue),
         pool=pool,
+        grammars=_grammars(settings),
     )
     tasks = [asyncio.create_task(engine.monitor.run(), name="engine monitor")]
     if chosen.supervisor is not None:
@@ -87,9 +92,20 @@ async def running_services(settings: Settings, *, with_engine: bool = False) -> 
         yield Services(
             engine=engine,
             chat=ChatDefaults(settings.default_temperature, settings.default_max_tokens),
+            step=interview_step(settings.interview_order),
+            policy=_policy(settings),
             request_timeout=settings.request_timeout,
             started_at=int(time.time()),
         )
+
+
+def _grammars(settings: Settings) -> list[str]:
+    tasks = (FEEDBACK, interview_step(settings.interview_order), REPORT)
+    return [task.grammars[language] for task in tasks for language in _policy(settings).languages]
+
+
+def _policy(settings: Settings) -> Policy:
+    return Policy(language=settings.language, stall=settings.stall_timeout)
 
 
 def sglang_options(settings: Settings, extra: Sequence[str] = ()) -> SGLangOptions:

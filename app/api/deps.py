@@ -8,6 +8,8 @@ from fastapi import Depends, Request
 from app.core.deadline import Deadline
 from app.core.llm_engine import LLMEngine
 from app.tasks.chat import ChatDefaults
+from app.tasks.interview import StepTask
+from app.tasks.structured import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +19,16 @@ class Services:
     Attributes:
         engine: The client of the engine.
         chat: What chat requests that do not say get.
+        step: The interview step, in the order of fields that the operator chose.
+        policy: What holds for all tasks.
         request_timeout: Seconds a request may take.
         started_at: When the service started, Unix time.
     """
 
     engine: LLMEngine
     chat: ChatDefaults
+    step: StepTask
+    policy: Policy
     request_timeout: float
     started_at: int
 

@@ -144,6 +144,8 @@ def translate(faults: Sequence[Any]) -> errors.CallerError:
     sentence = _SENTENCES.get(fault["type"]) or f"{fault['msg'][0].lower()}{fault['msg'][1:]}."
     if path == "body":
         sentence = "must be a JSON object with the documented fields."
+    if fault["type"] == "string_unicode":
+        return errors.MalformedBody(f"{path}: {sentence}", param=path)
     kind = errors.UnsupportedField if fault["type"] in _UNSUPPORTED else errors.InvalidField
     return kind(f"{path}: {sentence}", param=path)
 

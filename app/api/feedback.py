@@ -1,17 +1,16 @@
 """POST /api/feedback."""
 
 from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
 
-from app.api.deps import DeadlineDep, ServicesDep
-from app.schemas.common import ERRORS
+from app.api.task_call import TASK_RESPONSES, TaskCallDep
 from app.schemas.feedback import FeedbackResponse
-from app.schemas.task import TaskRequest
 from app.tasks.feedback import FEEDBACK
 
 router = APIRouter(prefix="/api", tags=["interview"])
 
 
-@router.post("/feedback", responses=ERRORS)
-async def feedback(body: TaskRequest, services: ServicesDep, deadline: DeadlineDep) -> FeedbackResponse:
+@router.post("/feedback", responses=TASK_RESPONSES, response_model=FeedbackResponse)
+async def feedback(call: TaskCallDep) -> FeedbackResponse | StreamingResponse:
     """Judge one answer."""
-    return await FEEDBACK.run(services.engine, body, deadline)
+    return await call.answer(FEEDBACK)

@@ -1,17 +1,15 @@
 """POST /api/interview/step."""
 
 from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
 
-from app.api.deps import DeadlineDep, ServicesDep
-from app.schemas.common import ERRORS
+from app.api.task_call import TASK_RESPONSES, TaskCallDep
 from app.schemas.interview import InterviewStepResponse
-from app.schemas.task import TaskRequest
-from app.tasks.interview import INTERVIEW_STEP
 
 router = APIRouter(prefix="/api/interview", tags=["interview"])
 
 
-@router.post("/step", responses=ERRORS)
-async def step(body: TaskRequest, services: ServicesDep, deadline: DeadlineDep) -> InterviewStepResponse:
+@router.post("/step", responses=TASK_RESPONSES, response_model=InterviewStepResponse)
+async def step(call: TaskCallDep) -> InterviewStepResponse | StreamingResponse:
     """Decide what the interviewer does next, and say it."""
-    return await INTERVIEW_STEP.run(services.engine, body, deadline)
+    return await call.answer(call.services.step)

@@ -1,17 +1,16 @@
 """POST /api/report."""
 
 from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
 
-from app.api.deps import DeadlineDep, ServicesDep
-from app.schemas.common import ERRORS
+from app.api.task_call import TASK_RESPONSES, TaskCallDep
 from app.schemas.report import ReportResponse
-from app.schemas.task import TaskRequest
 from app.tasks.report import REPORT
 
 router = APIRouter(prefix="/api", tags=["interview"])
 
 
-@router.post("/report", responses=ERRORS)
-async def report(body: TaskRequest, services: ServicesDep, deadline: DeadlineDep) -> ReportResponse:
+@router.post("/report", responses=TASK_RESPONSES, response_model=ReportResponse)
+async def report(call: TaskCallDep) -> ReportResponse | StreamingResponse:
     """Judge a whole interview."""
-    return await REPORT.run(services.engine, body, deadline)
+    return await call.answer(REPORT)

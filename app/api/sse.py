@@ -8,6 +8,9 @@ from pydantic_core import to_json
 # Proxies must not collect a stream before they pass it on.
 _HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
+KEEP_ALIVE = b": keep-alive\n\n"
+"""A comment, which clients skip: proof that the connection lives."""
+
 
 def sse_event(name: str, data: object) -> bytes:
     """One event with a JSON payload."""

@@ -7,8 +7,9 @@ of the characters named in ``TEXT_CLASS`` (xgrammar clamps negated classes to AS
 """
 
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from pydantic import BaseModel
 from pydantic.config import JsonDict
@@ -35,6 +36,7 @@ QUOTE: JsonDict = {"x-text": "quote"}
 """``json_schema_extra`` of a field that repeats the caller's words and so may begin with any letter."""
 
 Schema = Mapping[str, Any]
+_Bound: TypeAlias = tuple[tuple[str, ...], int]
 
 # What a schema may say: each of these is either exact in the grammar or means nothing to it.
 _KEYWORDS = {
@@ -55,6 +57,44 @@ def grammar_for(model: type[BaseModel], language: Language) -> str:
     """
     schema = model.model_json_schema()
     return _Writer(schema.get("$defs", {}), language).write(schema)
+
+
+def text_bounds(model: type[BaseModel]) -> Mapping[tuple[str, ...], int]:
+    """The longest text of each field by its path of keys, items of lists under the key of the list.
+
+    Fields that are not texts, and texts without a bound, are there too: with the largest number there is.
+    """
+    schema = model.model_json_schema()
+    bounds: dict[tuple[str, ...], int] = {}
+    for path, most in _bounds((), schema, schema.get("$defs", {})):
+        bounds[path] = min(most, bounds.get(path, most))
+    return bounds
+
+
+def _bounds(path: tuple[str, ...], schema: Schema, definitions: Mapping[str, Schema]) -> Iterator[_Bound]:
+    if "$ref" in schema:
+        schema = definitions[schema["$ref"].rsplit("/", 1)[-1]]
+    for option in schema.get("anyOf", ()):
+        if option.get("type") != "null":
+            yield from _bounds(path, option, definitions)
+    if "properties" in schema:
+        for key, value in schema["properties"].items():
+            yield (*path, key), sys.maxsize
+            yield from _bounds((*path, key), value, definitions)
+    elif "items" in schema:
+        yield from _bounds(path, schema["items"], definitions)
+    elif "maxLength" in schema:
+        yield path, schema["maxLength"]
+    elif words := schema.get("enum", [schema["const"]] if "const" in schema else []):
+        yield path, max(map(len, words))
+
+
+def word_fields(model: type[BaseModel]) -> frozenset[str]:
+    """The names of the fields whose texts come from a fixed set of words."""
+    schema = model.model_json_schema()
+    models = [schema, *schema.get("$defs", {}).values()]
+    properties = [item for model in models for item in model.get("properties", {}).items()]
+    return frozenset(name for name, value in properties if "enum" in value or "const" in value)
 
 
 class _Writer:

@@ -5,12 +5,13 @@ all the time and the answer to "now?" is what it last saw. A child process that 
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
 from app.core.http_pool import HttpPool, TransportError
 from app.engines.base import EngineHost
+from app.errors import ServiceError
 
 _INTERVAL = 1.0
 _TIMEOUT = 2.0
@@ -23,11 +24,20 @@ log = structlog.get_logger("health")
 class EngineMonitor:
     """Probes one engine; ``trouble`` is None exactly while it can answer."""
 
-    def __init__(self, host: EngineHost, pool: HttpPool, path: str, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        host: EngineHost,
+        pool: HttpPool,
+        path: str,
+        headers: Mapping[str, str],
+        warm: Callable[[], Awaitable[None]],
+    ) -> None:
+        """``warm`` runs each time the engine comes up, before it counts as ready; a ServiceError means not yet."""
         self._host = host
         self._pool = pool
         self._path = path
         self._headers = headers
+        self._warm = warm
         self._problem: str | None = "the engine has not been seen yet"
         self._slow = 0
         self._ready = asyncio.Event()
@@ -44,8 +54,18 @@ class EngineMonitor:
     async def run(self) -> None:
         """Probe until cancelled."""
         while True:
-            self._note(await self._probe())
+            problem = await self._probe()
+            if problem is None and self._problem is not None:
+                problem = await self._warmed()
+            self._note(problem)
             await asyncio.sleep(_INTERVAL if self.trouble is None else _INTERVAL / 4)
+
+    async def _warmed(self) -> str | None:
+        try:
+            await self._warm()
+        except ServiceError as error:
+            return f"its first generation failed: {error}"
+        return None
 
     def _note(self, problem: str | None) -> None:
         if problem != self._problem:

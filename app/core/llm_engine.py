@@ -4,8 +4,8 @@ Only an admitted request can generate: ``admit`` gives a ``Slot``, and only a ``
 is streamed, because neither SGLang nor llama.cpp stops at once when the client of a plain request leaves.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import structlog
@@ -14,10 +14,11 @@ from pydantic_core import from_json, to_json
 from app.core.admission import Admission
 from app.core.deadline import Deadline
 from app.core.engine_errors import broken_exchange, refused
-from app.core.generation import FinishReason, Generation, Priority, Usage
+from app.core.generation import FinishReason, Generation, Message, Priority, Usage
 from app.core.health import EngineMonitor
 from app.core.http_pool import HttpPool, Response, TransportError
 from app.core.sse_reader import SseReader
+from app.core.thinking import ThoughtFilter
 from app.engines.base import EngineHost
 from app.engines.models import model_profile
 from app.engines.profiles import EngineProfile
@@ -25,6 +26,7 @@ from app.errors import EngineFailure, NotReady
 
 log = structlog.get_logger("llm_engine")
 
+_WARM_TIME = 60.0  # seconds for one grammar; a cold compile takes about two
 _PATH = "/v1/chat/completions"
 _FINISH: Mapping[str, FinishReason] = {"stop": "stop", "length": "length", "abort": "abort"}
 
@@ -40,10 +42,17 @@ class TokenStream:
     def __init__(self, response: Response, profile: EngineProfile) -> None:
         self._response = response
         self._profile = profile
+        self._filter = ThoughtFilter()
+        self._reasoning: list[str] = []
         self.finish: FinishReason = "unknown"
         self.usage = Usage()
 
-    async def __aiter__(self) -> AsyncIterator[str]:
+    @property
+    def reasoning(self) -> str:
+        """What came in ``reasoning_content``: thinking, or, by a known fault of engines, the answer itself."""
+        return "".join(self._reasoning)
+
+    async def __aiter__(self) -> AsyncGenerator[str, None]:
         """Pieces of text, whole characters each.
 
         Raises:
@@ -58,6 +67,8 @@ class TokenStream:
                         yield text
         except TransportError as error:
             raise broken_exchange(error) from error
+        if rest := self._filter.close():
+            yield rest
         if self.finish == "unknown":
             raise EngineFailure("The engine ended its answer without saying why. Repeat the call.")
 
@@ -74,7 +85,11 @@ class TokenStream:
             choice = event["choices"][0]
             if reason := choice.get("finish_reason"):
                 self.finish = _FINISH.get(reason, "abort")
-            return choice["delta"].get("content")
+            delta = choice["delta"]
+            if thought := delta.get("reasoning_content"):
+                self._reasoning.append(thought)
+            text = delta.get("content")
+            return self._filter.feed(text) if text else None
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise EngineFailure("The engine sent an event that makes no sense. Repeat the call.") from error
 
@@ -127,7 +142,9 @@ class LLMEngine:
         api_key: str,
         admission: Admission,
         pool: HttpPool,
+        grammars: Sequence[str] = (),
     ) -> None:
+        """``grammars`` are those that will be asked for: an engine that compiles them does it before it is ready."""
         self.name = profile.name
         self.model = model
         self.context = context
@@ -139,7 +156,8 @@ class LLMEngine:
         self._headers = {"content-type": "application/json"}
         if api_key:
             self._headers["authorization"] = f"Bearer {api_key}"
-        self.monitor = EngineMonitor(host, pool, profile.ready_path, self._headers)
+        self._grammars = grammars if profile.compiles_grammars else ()
+        self.monitor = EngineMonitor(host, pool, profile.ready_path, self._headers, self._warm)
 
     @asynccontextmanager
     async def admit(self, priority: Priority, deadline: Deadline) -> AsyncGenerator[Slot, None]:
@@ -169,6 +187,18 @@ class LLMEngine:
                 yield TokenStream(response, self._profile)
         except TransportError as error:
             raise broken_exchange(error) from error
+
+    async def _warm(self) -> None:
+        """One token under each grammar: the engine keeps what it has compiled (seconds for Qwen's vocabulary)."""
+        for grammar in self._grammars:
+            generation = Generation((Message("user", "0"),), max_tokens=1, grammar=grammar)
+            async with (
+                Deadline.after(_WARM_TIME).enforce(),
+                self.open(generation) as tokens,
+                aclosing(aiter(tokens)) as text,
+            ):
+                async for _ in text:
+                    pass
 
     async def _refusal(self, response: Response) -> Exception:
         raw = await response.read()

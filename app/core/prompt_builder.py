@@ -5,9 +5,11 @@ prompt is the same for a whole interview phase.
 """
 
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from app.core.defuse import defuse
 from app.core.generation import Message
 
 Language = Literal["ko", "en"]
@@ -21,9 +23,18 @@ class Contract:
     ko: str
     en: str
 
-    def text(self, language: Language) -> str:
-        """The contract in ``language``."""
-        return self.ko if language == "ko" else self.en
+    def text(self, prompt: Language, answer: Language) -> str:
+        """The contract in the language of the prompt, asking for answers in ``answer``."""
+        return f"{self.ko if prompt == 'ko' else self.en}\n{_WRITE[prompt, answer]}"
+
+
+# The last line of every contract. A grammar leaves out what it names, so that a text cannot end at a stray quote.
+_WRITE: Mapping[tuple[Language, Language], str] = {
+    ("ko", "ko"): "모든 문장은 한국어로, 줄바꿈과 큰따옴표 없이 씁니다.",
+    ("ko", "en"): "모든 문장은 영어로, 줄바꿈과 큰따옴표 없이 씁니다.",
+    ("en", "ko"): "Write every sentence in Korean, without line breaks and double quotes.",
+    ("en", "en"): "Write every sentence in English, without line breaks and double quotes.",
+}
 
 
 def language_of(text: str) -> Language:
@@ -35,8 +46,8 @@ def language_of(text: str) -> Language:
 
 
 def build_messages(system_prompt: str, user_prompt: str, contract: str) -> tuple[Message, ...]:
-    """The caller's two prompts, byte for byte, then the contract."""
+    """The caller's two prompts, honest text byte for byte and control tokens defused, then the contract."""
     return (
-        Message("system", system_prompt),
-        Message("user", f"{user_prompt}\n\n---\n{contract}"),
+        Message("system", defuse(system_prompt)),
+        Message("user", f"{defuse(user_prompt)}\n\n---\n{contract}"),
     )

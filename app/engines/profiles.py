@@ -23,6 +23,7 @@ class EngineProfile:
         extra: Fields sent with every generation.
         context_errors: Parts of the messages with which it refuses a prompt that is too long.
         overload_errors: Parts of the messages with which it says that its queue is full.
+        compiles_grammars: Whether it compiles a grammar when it first sees it, and keeps it.
         concurrency: Requests it runs well at the same time, unless the operator says otherwise.
     """
 
@@ -34,6 +35,7 @@ class EngineProfile:
     extra: Mapping[str, Any] = field(default_factory=_nothing)
     context_errors: tuple[str, ...] = ()
     overload_errors: tuple[str, ...] = ()
+    compiles_grammars: bool = False
     concurrency: int = 64
 
 
@@ -51,6 +53,7 @@ SGLANG = EngineProfile(
         "exceeds the maximum allowed length",
     ),
     overload_errors=("request queue is full", "aborted by a higher priority request"),
+    compiles_grammars=True,
 )
 
 # llama.cpp's server in xllamacpp 2026.10. It notices that a client has left only when it writes to it: the progress

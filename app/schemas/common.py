@@ -27,7 +27,11 @@ class Meta(BaseModel):
 
     engine: str = Field(examples=["sglang"])
     model: str = Field(examples=["Qwen/Qwen3-32B-Instruct"])
-    finish: str = Field(description="Why the engine stopped: stop, length or abort.", examples=["stop"])
+    finish: str = Field(
+        description="Why the generation ended: stop; or length, abort, broken (by the engine); or whitespace, "
+        "repetition, overlong, not_json, stall, deadline (cut by the service). All but stop: see `repaired`.",
+        examples=["stop"],
+    )
     attempts: int = Field(ge=1, description="Generations this answer took.", examples=[1])
     repaired: list[str] = Field(description="What was changed to fit the contract; empty if nothing.", examples=[[]])
     usage: TokenUsage

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from app.core.deadline import Deadline
+from app.core.defuse import defuse
 from app.core.generation import FinishReason, Generation, Message, Priority, Sampling, Usage
 from app.core.llm_engine import LLMEngine, Slot
 from app.errors import EngineFailure
@@ -29,7 +30,7 @@ class ChatDefaults:
         """What is asked of the engine."""
         temperature = self.temperature if request.temperature is None else request.temperature
         return Generation(
-            messages=tuple(Message(m.role, m.content) for m in request.messages),
+            messages=tuple(Message(m.role, defuse(m.content)) for m in request.messages),
             max_tokens=request.max_tokens or self.max_tokens,
             sampling=Sampling(temperature=temperature),
             priority=Priority.CHAT,

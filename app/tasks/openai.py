@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from app.core.defuse import defuse
 from app.core.generation import Generation, Message, Priority, Role, Sampling, Usage
 from app.errors import UnknownModel
 from app.schemas.openai import (
@@ -37,7 +38,7 @@ def require_model(name: str, served: str) -> None:
 def generation(request: ChatCompletionRequest, defaults: ChatDefaults) -> Generation:
     """What is asked of the engine: a new value, made of accepted fields only."""
     return Generation(
-        messages=tuple(Message(_role(m), m.content) for m in request.messages),
+        messages=tuple(Message(_role(m), defuse(m.content)) for m in request.messages),
         max_tokens=request.max_completion_tokens or request.max_tokens or defaults.max_tokens,
         sampling=_sampling(request, defaults),
         priority=Priority.CHAT,

@@ -61,7 +61,7 @@ CASES = {
     "list as prompt": Case(FEEDBACK, {"system_prompt": "a", "user_prompt": ["b"]}, 422, "user_prompt"),
     "too many characters": Case(STEP, {"system_prompt": "a" * 200_001, "user_prompt": "b"}, 422, "system_prompt"),
     "longer than the context": Case(REPORT, {"system_prompt": "a", "user_prompt": "가나다 " * 40_000}, 400, "context"),
-    "lone surrogate": Case(FEEDBACK, b'{"system_prompt":"\\ud800","user_prompt":"b"}', 422, "system_prompt"),
+    "lone surrogate": Case(FEEDBACK, b'{"system_prompt":"\\ud800","user_prompt":"b"}', 400, "system_prompt"),
     # chat
     "no messages": Case(CHAT, {}, 422, "messages"),
     "empty messages": Case(CHAT, {"messages": []}, 422, "messages"),

@@ -14,7 +14,7 @@ from app.core.grammar import grammar_for
 from app.core.llm_engine import LLMEngine
 from app.errors import EngineFailure, Overloaded, PromptTooLong, ServiceError
 from app.tasks.feedback import FeedbackAnswer
-from app.tasks.interview import StepAnswer
+from app.tasks.interview import MessageFirst
 from tests.contract.conftest import connected
 from tests.contract.engines import QUEUE, SLOTS, EngineUnderTest
 
@@ -126,11 +126,11 @@ async def test_the_grammar_of_feedback_gives_a_valid_answer(engine: LLMEngine, r
 
 async def test_the_grammar_of_a_step_gives_a_valid_answer(engine: LLMEngine, record: Record) -> None:
     pieces, finish, *_ = await run(
-        engine, ask(tokens=1800, grammar=grammar_for(StepAnswer, "en"), sampling=Sampling(temperature=0.3, seed=2))
+        engine, ask(tokens=1800, grammar=grammar_for(MessageFirst, "en"), sampling=Sampling(temperature=0.3, seed=2))
     )
     record({"finish": finish})
     assert finish == "stop"
-    StepAnswer.model_validate_json("".join(pieces))
+    MessageFirst.model_validate_json("".join(pieces))
 
 
 async def test_pieces_are_whole_characters_and_korean_only(engine: LLMEngine, record: Record) -> None:

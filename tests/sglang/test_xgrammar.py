@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.tasks.feedback import FEEDBACK
-from app.tasks.interview import INTERVIEW_STEP
+from app.tasks.interview import MESSAGE_FIRST
 from app.tasks.report import REPORT
 from tests.sglang.conftest import MODEL, cpu_environment
 from tests.support.service import clean_environment
@@ -40,5 +40,5 @@ def test_every_hangul_syllable_is_accepted_and_no_han_or_kana(installed: Path) -
 
 @pytest.mark.parametrize("language", ["ko", "en"])
 def test_every_task_grammar_compiles(installed: Path, language: str) -> None:
-    for task in (FEEDBACK, INTERVIEW_STEP, REPORT):
+    for task in (FEEDBACK, MESSAGE_FIRST, REPORT):
         probe(installed, task.grammars["ko" if language == "ko" else "en"], [])

@@ -13,11 +13,11 @@ from pydantic import BaseModel, Field, create_model
 from app.core.grammar import grammar_for
 from app.core.prompt_builder import LANGUAGES, Language
 from app.tasks.feedback import FEEDBACK, FeedbackAnswer
-from app.tasks.interview import INTERVIEW_STEP, Asking, Closing
+from app.tasks.interview import MESSAGE_FIRST, Asking, Closing
 from app.tasks.report import REPORT, QuestionAnswer, ReportAnswer
 from tests.unit.grammar_reference import STYLES, Grammar, Style
 
-TASKS = {task.name: task for task in (FEEDBACK, INTERVIEW_STEP, REPORT)}
+TASKS = {task.name: task for task in (FEEDBACK, MESSAGE_FIRST, REPORT)}
 HAN_OR_KANA = re.compile(
     r"[\u2E80-\u2FDF\u3005-\u3007\u3021-\u3029\u3040-\u30FF\u31F0-\u31FF\u3400-\u9FFF\uF900-\uFAFF]"
 )
@@ -142,7 +142,7 @@ def steps(first: st.SearchStrategy[str]) -> st.SearchStrategy[BaseModel]:
         Closing,
         thought=prose(first, 5, 150),
         action=st.just("NEXT_PHASE"),
-        message=st.none() | prose(first, 5, 250),
+        message=st.none(),
         evaluation=st.none() | prose(first, 5, 200),
     )
     return asking | closing
@@ -211,7 +211,7 @@ def test_what_breaks_the_contract_is_no_sentence(answer: str) -> None:
 
 def test_only_a_closing_step_may_say_nothing() -> None:
     grammar = read("interview_step", "ko")
-    step = '{"thought":"다음으로 넘어갑니다.","action":"%s","message":null,"evaluation":null}'
+    step = '{"action":"%s","message":null,"evaluation":null,"thought":"다음으로 넘어갑니다."}'
     assert grammar.recognises(step % "NEXT_PHASE")
     assert not grammar.recognises(step % "FOLLOW_UP")
     assert not grammar.recognises(step % "NEW_TOPIC")

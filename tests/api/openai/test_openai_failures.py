@@ -36,6 +36,7 @@ def hasty_client(shared_engine: Simulator, api_engine: Simulator) -> Iterator[Op
     }
     with Service(environment=environment) as service:
         service.wait_healthy()
+        api_engine.client.post("/_sim/reset").raise_for_status()  # forgets the generations that warmed it up
         with OpenAI(base_url=f"{service.url}/v1", api_key="unused", max_retries=2) as client:
             yield client
 

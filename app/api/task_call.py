@@ -1,0 +1,149 @@
+"""What the three task routes share: one JSON body, or the same answer as events while it is written."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Header, Query, Request
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel
+
+from app.api.deps import DeadlineDep, Services, ServicesDep
+from app.api.errors import error_body
+from app.api.sse import KEEP_ALIVE, sse_event, sse_response
+from app.core.deadline import Deadline
+from app.errors import ServiceError
+from app.schemas.common import ERRORS
+from app.schemas.task import TaskRequest
+from app.tasks.events import Field, Replaced, Started, TextDelta
+from app.tasks.structured import Result, Task, TaskEvent
+
+A = TypeVar("A", bound=BaseModel)
+R = TypeVar("R", bound=BaseModel)
+
+_HEARTBEAT = 10.0  # seconds; proxies commonly cut a connection that is silent for 30 to 60
+_QUEUED = 64  # events kept for a client that reads slowly; beyond that the generation waits for it
+
+_EVENT_NAMES: dict[type, str] = {Started: "start", Field: "field", TextDelta: "delta", Replaced: "replace"}
+
+_EXAMPLE = (
+    'event: start\ndata: {"task":"feedback","fields":["feedback","improvement_suggestion","score"]}\n\n'
+    'event: delta\ndata: {"field":"feedback","text":"핵심을 짚었습니다.","sentence_end":true}\n\n'
+    'event: field\ndata: {"field":"score","value":7}\n\n'
+    'event: result\ndata: {"feedback":"핵심을 짚었습니다.","score":7}\n\n'
+)
+
+TASK_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The answer. With `Accept: text/event-stream` or `?stream=true` as events while it is written: "
+        "`start`, `field` (a small value), `delta` (text as it grows), `replace` (a field told differently before), "
+        "then `result` (exactly the JSON body) or one `error`.",
+        "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}},
+    },
+    **ERRORS,
+}
+
+
+async def get_stack() -> AsyncGenerator[AsyncExitStack, None]:
+    """Closed when the response is over, streamed or not."""
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCall:
+    """One request to a task."""
+
+    body: TaskRequest
+    services: Services
+    deadline: Deadline
+    request_id: str
+    wants_events: bool
+    stack: AsyncExitStack
+
+    async def answer(self, task: Task[A, R]) -> R | StreamingResponse:
+        """The settled answer, or the stream that ends with it.
+
+        Raises:
+            ServiceError: see ``Task.run``; for a stream only what fails before it starts.
+        """
+        services = self.services
+        if not self.wants_events:
+            return await task.run(services.engine, self.body, self.deadline, services.policy)
+        source = task.stream(services.engine, self.body, self.deadline, services.policy)
+        queue: asyncio.Queue[TaskEvent[R] | ServiceError] = await self.stack.enter_async_context(_pumped(source))
+        first = await queue.get()
+        if isinstance(first, ServiceError):
+            raise first
+        return sse_response(self._lines(first, queue))
+
+    async def _lines(
+        self, event: TaskEvent[R] | ServiceError, queue: "asyncio.Queue[TaskEvent[R] | ServiceError]"
+    ) -> AsyncIterator[bytes]:
+        while not isinstance(event, Result | ServiceError):
+            yield sse_event(_EVENT_NAMES[type(event)], asdict(event))
+            while (following := await _soon(queue)) is None:
+                yield KEEP_ALIVE
+            event = following
+        if isinstance(event, Result):
+            yield sse_event("result", event.body)
+        else:
+            yield sse_event("error", error_body(event, self.request_id))
+
+
+T = TypeVar("T")
+
+
+async def _soon(queue: "asyncio.Queue[T]") -> T | None:
+    """The next item, or None if there is none for the time of a heartbeat."""
+    try:
+        async with asyncio.timeout(_HEARTBEAT):
+            return await queue.get()
+    except TimeoutError:
+        return None
+
+
+@asynccontextmanager
+async def _pumped(source: Any) -> AsyncGenerator[Any, None]:
+    """Events of ``source`` in a bounded queue, read by a task of its own, so that waiting for one can be cut short."""
+    queue: asyncio.Queue[Any] = asyncio.Queue(_QUEUED)
+
+    async def pump() -> None:
+        try:
+            async with source as events:
+                async for event in events:
+                    await queue.put(event)
+        except ServiceError as error:
+            await queue.put(error)
+
+    task = asyncio.create_task(pump(), name="task events")
+    try:
+        yield queue
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+async def get_call(
+    body: TaskRequest,
+    request: Request,
+    services: ServicesDep,
+    deadline: DeadlineDep,
+    stack: Annotated[AsyncExitStack, Depends(get_stack)],
+    accept: Annotated[str, Header(include_in_schema=False)] = "",
+    stream: Annotated[bool, Query(description="Events instead of one JSON body.")] = False,  # noqa: FBT002  a query
+) -> TaskCall:
+    """The request, with whatever is needed to answer it."""
+    return TaskCall(
+        body=body,
+        services=services,
+        deadline=deadline,
+        request_id=request.state.request_id,
+        wants_events=stream or "text/event-stream" in accept.lower(),
+        stack=stack,
+    )
+
+
+TaskCallDep = Annotated[TaskCall, Depends(get_call)]

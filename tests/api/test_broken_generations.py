@@ -1,0 +1,175 @@
+"""Whatever an engine does to an answer, the caller gets a legal one in time, from two generations at most."""
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any, cast
+
+import pytest
+from pydantic import BaseModel
+
+from app.schemas.feedback import FeedbackResponse
+from app.schemas.interview import InterviewStepResponse
+from app.schemas.report import ReportResponse
+from tests.simulator.sim_harness import FAST, Simulator, running
+from tests.support.prompts import feedback_prompt, report_prompt, step_prompt
+from tests.support.service import Service
+
+DEADLINE = 8
+STALL = 1
+CHUNKS = 64  # a runaway is cut within this many pieces of its beginning
+TASKS: dict[str, tuple[Any, type[BaseModel]]] = {
+    "/api/feedback": (feedback_prompt(), FeedbackResponse),
+    "/api/interview/step": (step_prompt(), InterviewStepResponse),
+    "/api/report": (report_prompt(), ReportResponse),
+}
+LONGEST = 600  # bytes: what the simulator writes for any of the three
+
+
+@pytest.fixture(scope="module")
+def broken_engine() -> Iterator[Simulator]:
+    """An engine of its own: other tests' faults and these must not meet."""
+    with running(FAST) as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="module")
+def impatient(broken_engine: Simulator) -> Iterator[Service]:
+    """The service, with a deadline and a patience that a test can wait for."""
+    environment = {
+        "SGLANG_HOST": "127.0.0.1",
+        "SGLANG_PORT": str(broken_engine.port),
+        "MAX_MODEL_LEN": str(FAST["context_length"]),
+        "REQUEST_TIMEOUT": str(DEADLINE),
+        "STALL_TIMEOUT": str(STALL),
+    }
+    with Service(environment=environment) as service:
+        yield service.wait_healthy()
+
+
+@pytest.fixture
+def faulty(broken_engine: Simulator) -> Simulator:
+    """The engine, with nothing left over from another test."""
+    broken_engine.client.post("/_sim/reset").raise_for_status()
+    broken_engine.configure(**FAST)
+    return broken_engine
+
+
+def ask(service: Service, path: str) -> tuple[dict[str, Any], float]:
+    """The answer of one call, checked against its schema, and the seconds it took."""
+    prompt, model = TASKS[path]
+    started = time.monotonic()
+    answer = service.post(path, prompt)
+    assert answer.status_code == 200, (path, answer.text)
+    model.model_validate(answer.json())
+    return answer.json(), time.monotonic() - started
+
+
+def texts_of(value: Any) -> Iterator[str]:
+    """Every text in a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        items: Any = cast("Any", value.values() if isinstance(value, dict) else value)
+        for item in items:
+            yield from texts_of(item)
+
+
+@pytest.mark.parametrize("path", TASKS)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "reasoning"},
+        {"kind": "abort", "tokens": 0},
+        {"kind": "abort", "tokens": 12},
+        {"kind": "stall", "tokens": 6},
+        {"kind": "drop", "tokens": 9},
+        {"kind": "reset", "tokens": 9},
+        {"kind": "error_event", "tokens": 9},
+        {"kind": "silent_end", "tokens": 9},
+    ],
+    ids=lambda fault: f"{fault['kind']}-{fault.get('tokens', '')}",
+)
+def test_a_fault_is_not_the_caller_s_problem(
+    impatient: Service, faulty: Simulator, path: str, fault: dict[str, Any]
+) -> None:
+    faulty.fault(**fault)
+    body, seconds = ask(impatient, path)
+    assert seconds < DEADLINE
+    assert body["meta"]["attempts"] <= 2
+    if fault["kind"] == "reasoning":
+        assert (body["meta"]["finish"], body["meta"]["repaired"]) == ("stop", [])
+    else:
+        assert body["meta"]["repaired"]
+
+
+@pytest.mark.parametrize("path", TASKS)
+@pytest.mark.parametrize("kind", ["whitespace", "endless_string", "repetition"])
+@pytest.mark.parametrize("at", [0, 1, 12, 30, 60, 120])
+def test_a_runaway_is_cut_early(impatient: Service, faulty: Simulator, path: str, kind: str, at: int) -> None:
+    faulty.fault(kind, bytes=at)
+    body, _ = ask(impatient, path)
+    meta = body["meta"]
+    assert meta["attempts"] <= 2
+    assert meta["finish"] in {"whitespace", "repetition", "overlong", "not_json"}
+    assert meta["repaired"]
+    assert all(len(text) <= LONGEST for text in texts_of(body))
+
+
+@pytest.mark.parametrize("path", TASKS)
+def test_an_answer_cut_at_any_byte_is_closed(impatient: Service, faulty: Simulator, path: str) -> None:
+    for at in range(0, LONGEST, 10):
+        faulty.fault("truncate", bytes=at)
+        body, _ = ask(impatient, path)
+        assert body["meta"]["attempts"] <= 2
+        assert body["meta"]["attempts"] == 1 or body["meta"]["repaired"]
+
+
+@pytest.mark.parametrize("path", TASKS)
+def test_one_fault_is_repaired_by_asking_again(impatient: Service, faulty: Simulator, path: str) -> None:
+    faulty.fault("truncate", bytes=40, count=1)
+    body, _ = ask(impatient, path)
+    assert (body["meta"]["attempts"], body["meta"]["finish"], body["meta"]["repaired"]) == (2, "stop", [])
+
+
+def test_a_report_over_eleven_questions_comes_out_whole(impatient: Service, faulty: Simulator) -> None:
+    long = " ".join(f"{number}번째 근거를 차례로 들었습니다." for number in range(12))
+    questions = [
+        {
+            "question": f"질문 {i}",
+            "answer_summary": f"요약 {i}번입니다.",
+            "feedback": f"답변 {i}. {long}"[:290],
+            "score": i % 11,
+        }
+        for i in range(1, 12)
+    ]
+    points = {
+        name: [f"항목 {i}: {name}" for i in range(3)] for name in ("strengths", "improvements", "recommendations")
+    }
+    said = {"question_feedbacks": questions, "summary": long, **points}
+    faulty.script(json.dumps(said, ensure_ascii=False, separators=(",", ":")))
+    answer = impatient.post("/api/report", report_prompt(11)).json()
+    assert [q["score"] for q in answer["question_feedbacks"]] == [q["score"] for q in questions]
+    assert (answer["meta"]["finish"], answer["meta"]["repaired"]) == ("stop", [])
+
+
+@pytest.mark.parametrize("path", TASKS)
+def test_an_engine_that_says_nothing_is_an_error_inside_the_deadline(
+    impatient: Service, faulty: Simulator, path: str
+) -> None:
+    faulty.fault("drop", tokens=0)
+    answer = impatient.post(path, TASKS[path][0])
+    assert (answer.status_code, answer.json()["error"]["type"]) == (502, "engine_failure")
+
+
+def test_thinking_does_not_leak(impatient: Service, faulty: Simulator) -> None:
+    faulty.script("<think>지원자는 아마 합격이다.</think>\n안녕하세요, 반갑습니다.")
+    answer = impatient.post("/api/chat/completions", {"messages": [{"role": "user", "content": "인사"}]})
+    assert answer.json()["content"] == "안녕하세요, 반갑습니다."
+
+
+def test_a_runaway_stops_within_sixty_four_pieces(impatient: Service, faulty: Simulator) -> None:
+    head = 60  # bytes before the loop: fewer pieces than that
+    faulty.fault("repetition", bytes=head)
+    answer = impatient.post("/api/feedback?stream=true", feedback_prompt())
+    assert answer.text.count("event: delta") <= head + CHUNKS

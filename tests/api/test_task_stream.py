@@ -1,0 +1,113 @@
+"""The three tasks heard while they are written: the events of a stream, and that they end in the JSON form's body."""
+
+import json
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.simulator.sim_harness import Simulator
+from tests.support.prompts import Prompt, feedback_prompt, report_prompt, step_prompt
+from tests.support.service import Service
+
+TASKS = {
+    "/api/feedback": feedback_prompt(),
+    "/api/interview/step": step_prompt(),
+    "/api/report": report_prompt(),
+}
+STEP = {
+    "action": "FOLLOW_UP",
+    "message": "좋은 설명이네요. 운영 중에 멈춤 시간이 길어진 적이 있었나요? 3.5초를 넘긴 때가 궁금합니다.",
+    "evaluation": "정의는 정확하지만 실제 사례가 없습니다.",
+    "thought": "개념은 알고 있으니 실제 운영 경험을 확인한다.",
+}
+
+
+def events_of(text: str) -> list[tuple[str, Any]]:
+    """The events of a stream, comments left out."""
+    blocks = [block.split("\n", 1) for block in text.split("\n\n") if block and not block.startswith(":")]
+    return [(name.removeprefix("event: "), json.loads(data.removeprefix("data: "))) for name, data in blocks]
+
+
+def heard(events: list[tuple[str, Any]]) -> dict[str, Any]:
+    """What a listener knows by the end, without the result, by top-level field."""
+    told: dict[str, Any] = {}
+    for name, data in events:
+        if name == "delta":
+            told[data["field"]] = told.get(data["field"], "") + data["text"]
+        elif name in {"field", "replace"}:
+            told[data["field"]] = data["value"]
+    return told
+
+
+@pytest.mark.usefixtures("api_engine")
+@pytest.mark.parametrize(("path", "prompt"), TASKS.items())
+def test_what_was_told_is_what_the_result_says(api_service: Service, path: str, prompt: Prompt) -> None:
+    answer = api_service.post(f"{path}?stream=true", prompt)
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    events = events_of(answer.text)
+    assert [events[0][0], events[-1][0]] == ["start", "result"]
+    result = events[-1][1]
+    told = heard(events)
+    for field, value in result.items():
+        if field != "meta" and (field in told or not isinstance(value, list)):
+            assert told[field] == value, field
+    plain = api_service.post(path, prompt).json()
+    assert set(result) == set(plain)
+
+
+@pytest.mark.usefixtures("api_engine")
+@pytest.mark.parametrize("accept", ["text/event-stream", "text/event-stream, application/json;q=0.5"])
+def test_the_accept_header_asks_for_events(api_service: Service, accept: str) -> None:
+    answer = httpx2.post(f"{api_service.url}/api/feedback", json=feedback_prompt(), headers={"accept": accept})
+    assert answer.headers["content-type"].startswith("text/event-stream")
+
+
+def test_sentences_of_the_message_are_marked(api_service: Service, api_engine: Simulator) -> None:
+    api_engine.script(json.dumps(STEP, ensure_ascii=False, separators=(",", ":")))
+    events = events_of(api_service.post("/api/interview/step?stream=true", step_prompt()).text)
+    sentences = [""]
+    for name, data in events:
+        if name == "delta" and data["field"] == "message":
+            sentences[-1] += data["text"]
+            if data["sentence_end"]:
+                sentences.append("")
+    assert [sentence.strip() for sentence in sentences if sentence.strip()] == [
+        "좋은 설명이네요.",
+        "운영 중에 멈춤 시간이 길어진 적이 있었나요?",
+        "3.5초를 넘긴 때가 궁금합니다.",
+    ]
+
+
+def test_action_comes_whole_and_before_the_message(api_service: Service, api_engine: Simulator) -> None:
+    api_engine.script(json.dumps(STEP, ensure_ascii=False, separators=(",", ":")))
+    events = events_of(api_service.post("/api/interview/step?stream=true", step_prompt()).text)
+    assert events[0][1]["fields"][:2] == ["action", "message"]
+    assert events[1] == ("field", {"field": "action", "value": "FOLLOW_UP"})
+
+
+def test_a_second_attempt_is_told_as_replacements(api_service: Service, api_engine: Simulator) -> None:
+    whole = json.dumps(STEP, ensure_ascii=False, separators=(",", ":"))
+    api_engine.script('{"action":"NEW_TOPIC","message":"다른 질문을', whole)
+    events = events_of(api_service.post("/api/interview/step?stream=true", step_prompt()).text)
+    assert ("replace", {"field": "action", "value": "FOLLOW_UP"}) in events
+    assert ("replace", {"field": "message", "value": STEP["message"]}) in events
+    assert events[-1][1]["meta"]["attempts"] == 2
+
+
+def test_a_refusal_before_the_first_event_is_a_status(api_service: Service, api_engine: Simulator) -> None:
+    api_engine.fault("status", status=503)
+    answer = api_service.post("/api/feedback?stream=true", feedback_prompt())
+    assert answer.status_code == 503 or events_of(answer.text)[-1][0] == "error"
+
+
+def test_the_first_sentence_is_among_the_first_two_fifths_of_what_is_generated(
+    api_service: Service, api_engine: Simulator
+) -> None:
+    text = json.dumps(STEP, ensure_ascii=False, separators=(",", ":"))
+    api_engine.script(text)
+    events = events_of(api_service.post("/api/interview/step?stream=true", step_prompt()).text)
+    spoken = next(i for i, (_, data) in enumerate(events) if data.get("sentence_end") and data["field"] == "message")
+    told = [data for name, data in events if name in {"field", "delta"}]
+    before = sum(len(str(data.get("text", data.get("value")))) for data in told[:spoken])
+    assert before <= 0.4 * sum(len(str(data.get("text", data.get("value")))) for data in told)
