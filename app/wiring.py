@@ -45,7 +45,9 @@ class _Engine:
 
 
 @asynccontextmanager
-async def running_engine(settings: Settings, *, with_engine: bool = False) -> AsyncGenerator[LLMEngine, None]:
+async def running_engine(
+    settings: Settings, *, with_engine: bool = False, warm: bool = True
+) -> AsyncGenerator[LLMEngine, None]:
     """Open the client of the engine and, if it is ours to run, the engine; close them in reverse order.
 
     Does not wait until the engine is ready: ``LLMEngine.monitor`` tells.
@@ -53,6 +55,7 @@ async def running_engine(settings: Settings, *, with_engine: bool = False) -> As
     Args:
         settings: All settings.
         with_engine: Start SGLang too, as a child process. The embedded engine always is one.
+        warm: Have the grammars compiled before the engine counts as ready.
 
     Raises:
         StartupError: the embedded model is missing.
@@ -67,7 +70,7 @@ async def running_engine(settings: Settings, *, with_engine: bool = False) -> As
         api_key=chosen.api_key,
         admission=Admission(settings.max_concurrency or chosen.profile.concurrency, settings.max_queue),
         pool=pool,
-        grammars=_grammars(settings),
+        grammars=_grammars(settings) if warm else (),
     )
     tasks = [asyncio.create_task(engine.monitor.run(), name="engine monitor")]
     if chosen.supervisor is not None:

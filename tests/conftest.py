@@ -10,14 +10,14 @@ from tests.support.service import Service
 @pytest.fixture(scope="session")
 def korean_service() -> Iterator[Service]:
     """The service on the default embedded model: real Korean answers, seconds each."""
-    with Service("--embedded") as service:
+    with Service("--embedded", environment={"LANGUAGE": "auto"}) as service:
         yield service.wait_healthy()
 
 
 @pytest.fixture(scope="session")
 def small_service() -> Iterator[Service]:
     """The service on the smallest model: for everything but the quality of answers."""
-    with Service("--embedded", environment={"EMBEDDED_MODEL": "smollm2-135m"}) as service:
+    with Service("--embedded", environment={"EMBEDDED_MODEL": "smollm2-135m", "LANGUAGE": "auto"}) as service:
         yield service.wait_healthy()
 
 

@@ -120,7 +120,7 @@ async def _engine(settings: Settings) -> Checks:
         return
     async for check in _served(settings, info):
         yield check
-    async with running_engine(settings) as client:
+    async with running_engine(settings, warm=False) as client:
         async for check in _generations(settings, client):
             yield check
 
@@ -219,6 +219,6 @@ async def _embedded(settings: Settings) -> Checks:
     if broken is not None:
         yield _left_out("a first answer, constrained decoding, speed", broken)
         return
-    async with running_engine(settings) as client:
+    async with running_engine(settings, warm=False) as client:
         async for check in _generations(settings, client):
             yield check

@@ -1,0 +1,1 @@
+"""Measurements of a running service: commands that anyone can run, and the tables in docs/ come from them."""
