@@ -60,15 +60,15 @@ def grammar_for(model: type[BaseModel], language: Language) -> str:
 
 
 def text_bounds(model: type[BaseModel]) -> Mapping[tuple[str, ...], int]:
-    """The longest text of each field by its path of keys, items of lists under the key of the list.
+    """The longest text of each field in any shape of ``model``, by its path of keys; list items under the list's key.
 
     Fields that are not texts, and texts without a bound, are there too: with the largest number there is.
     """
     schema = model.model_json_schema()
     bounds: dict[tuple[str, ...], int] = {}
     for path, most in _bounds((), schema, schema.get("$defs", {})):
-        bounds[path] = min(most, bounds.get(path, most))
-    return bounds
+        bounds[path] = max(most, bounds.get(path, 0))
+    return {path: most or sys.maxsize for path, most in bounds.items()}
 
 
 def _bounds(path: tuple[str, ...], schema: Schema, definitions: Mapping[str, Schema]) -> Iterator[_Bound]:
@@ -79,7 +79,7 @@ def _bounds(path: tuple[str, ...], schema: Schema, definitions: Mapping[str, Sch
             yield from _bounds(path, option, definitions)
     if "properties" in schema:
         for key, value in schema["properties"].items():
-            yield (*path, key), sys.maxsize
+            yield (*path, key), 0  # no bound seen yet
             yield from _bounds((*path, key), value, definitions)
     elif "items" in schema:
         yield from _bounds(path, schema["items"], definitions)

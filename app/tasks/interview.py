@@ -147,7 +147,7 @@ def _close_thought_first(
 
 
 def _fallback(language: Language, *, ends: bool) -> Mapping[str, Any]:
-    return {**_FALLBACK[language], "message": None} if ends else _FALLBACK[language]
+    return {**_FALLBACK[language], "action": "NEXT_PHASE", "message": None} if ends else _FALLBACK[language]
 
 
 _SAMPLING = Sampling(temperature=0.7)

@@ -111,3 +111,11 @@ def test_the_first_sentence_is_among_the_first_two_fifths_of_what_is_generated(
     told = [data for name, data in events if name in {"field", "delta"}]
     before = sum(len(str(data.get("text", data.get("value")))) for data in told[:spoken])
     assert before <= 0.4 * sum(len(str(data.get("text", data.get("value")))) for data in told)
+
+
+def test_a_phase_that_ends_is_one_whole_answer(api_service: Service, api_engine: Simulator) -> None:
+    closing = {**STEP, "action": "NEXT_PHASE", "message": None}
+    api_engine.script(json.dumps(closing, ensure_ascii=False, separators=(",", ":")))
+    body = api_service.post("/api/interview/step", step_prompt()).json()
+    assert (body["action"], body["message"]) == ("NEXT_PHASE", None)
+    assert (body["meta"]["attempts"], body["meta"]["finish"], body["meta"]["repaired"]) == (1, "stop", [])

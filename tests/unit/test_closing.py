@@ -94,8 +94,9 @@ def test_an_entry_that_broke_off_is_dropped_and_the_others_count() -> None:
 
 
 def test_a_phase_that_ends_has_no_message() -> None:
-    body = settled(interview.MESSAGE_FIRST, {"action": "NEXT_PHASE"}, None, "ko")
-    assert (body["action"], body["message"]) == ("NEXT_PHASE", None)
+    for cut in (None, "action"):
+        body = settled(interview.MESSAGE_FIRST, {"action": "NEXT_PHASE"}, cut, "ko")
+        assert (body["action"], body["message"]) == ("NEXT_PHASE", None)
 
 
 @given(message=st.text(alphabet="가나다 .?!abc", max_size=600), action=st.sampled_from(["FOLLOW_UP", "NEW_TOPIC"]))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, create_model
 
-from app.core.grammar import grammar_for
+from app.core.grammar import grammar_for, text_bounds
 from app.core.prompt_builder import LANGUAGES, Language
 from app.tasks.feedback import FEEDBACK, FeedbackAnswer
 from app.tasks.interview import MESSAGE_FIRST, Asking, Closing
@@ -326,3 +326,10 @@ def test_only_a_single_class_of_characters_is_repeated(task: str) -> None:
     rules = dict(line.split(" ::= ", 1) for line in text.splitlines())
     for name in re.findall(r"([a-z-]+)\{\d", text):
         assert re.fullmatch(r"\[[^ ]*( [^ ]*)?\]", rules[name]), name
+
+
+def test_the_bound_of_a_field_is_that_of_its_longest_shape() -> None:
+    bounds = text_bounds(MESSAGE_FIRST.answer)
+    assert bounds["action",] == len("NEXT_PHASE")
+    assert bounds["message",] == 250
+    assert text_bounds(REPORT.answer)["question_feedbacks", "feedback"] == 300
