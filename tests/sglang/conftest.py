@@ -24,6 +24,7 @@ def cpu_environment(port: int) -> dict[str, str]:
     return {
         "MODEL_NAME": str(MODEL),
         "DEVICE": "cpu",
+        "LANGUAGE": "auto",
         "MAX_MODEL_LEN": "8192",
         "SGLANG_PORT": str(port),
         "SGLANG_API_KEY": "a-key-for-tests",
