@@ -43,11 +43,11 @@ class Patience:
         return max(0.0, self.deadline.remaining() - _RESERVE)
 
     def first(self) -> float:
-        """Seconds to wait for the first piece: half of what is left, so that a second attempt has a chance.
+        """Seconds to wait for the first piece: two thirds of what is left, so that a second attempt has a chance.
 
         It covers the engine's own queue and the prefill of a long prompt, so it cannot be a short constant.
         """
-        return max(self.stall, self.left() / 2)
+        return max(self.stall, self.left() * 2 / 3)
 
 
 class Attempt:

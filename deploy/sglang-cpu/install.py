@@ -24,6 +24,7 @@ import layout
 
 PINS = layout.HERE / "requirements.txt"
 TORCH_PIN = layout.HERE / "torch.txt"
+GRAMMAR_PINS = layout.HERE / "grammar.txt"
 STAMP = "sglang-cpu.json"
 DISK_NEEDED_GB = 3
 
@@ -32,7 +33,7 @@ _CHECK = """
 import torch
 assert torch.version.cuda is None, f"torch {torch.__version__} is a CUDA build"
 import sglang.srt.entrypoints.http_server, sglang.srt.managers.scheduler
-import sglang, transformers, xgrammar
+import llguidance, sglang, transformers, xgrammar
 print(f"sglang {sglang.__version__}, torch {torch.__version__}, transformers {transformers.__version__}")
 """
 
@@ -44,7 +45,7 @@ def say(text: str) -> None:
 
 def fingerprint() -> str:
     """Names what an install was made from: its pins."""
-    parts = (PINS.read_bytes(), TORCH_PIN.read_bytes())
+    parts = (PINS.read_bytes(), TORCH_PIN.read_bytes(), GRAMMAR_PINS.read_bytes())
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
@@ -194,6 +195,8 @@ def install(venv: Path) -> None:
         install_torch(venv)
         say("Installing SGLang and what it imports")
         pip_install(venv, PINS)
+        say("Installing a second grammar engine and Qwen's vocabulary")
+        pip_install(venv, GRAMMAR_PINS)
         say("Importing the server once")
         versions = verify(venv)
         # Written last: its presence means that everything above succeeded.
