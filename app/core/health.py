@@ -56,6 +56,7 @@ class EngineMonitor:
         while True:
             problem = await self._probe()
             if problem is None and self._problem is not None:
+                self._note("the engine is up and compiles the grammars of the tasks")
                 problem = await self._warmed()
             self._note(problem)
             await asyncio.sleep(_INTERVAL if self.trouble is None else _INTERVAL / 4)

@@ -43,10 +43,11 @@ def test_a_signal_stops_service_and_engine(sign: signal.Signals) -> None:
 
 def test_an_answer_that_outlives_the_shutdown_is_refused_in_words_and_docker_s_ten_seconds_are_kept() -> None:
     story = {"messages": [{"role": "user", "content": "Tell a very long story."}], "max_tokens": 1000}
-    with running(FAST | {"ttft": 600.0}) as engine, ThreadPoolExecutor(1) as pool:
+    with running(FAST) as engine, ThreadPoolExecutor(1) as pool:
         environment = {"SGLANG_HOST": "127.0.0.1", "SGLANG_PORT": str(engine.port)}
         with Service(environment=environment) as service:
             service.wait_healthy()
+            engine.configure(**(FAST | {"ttft": 600.0}))  # only now: a service is ready after a first generation
             call = pool.submit(service.post, "/api/chat/completions", story)
             engine.wait(running=1)
             started = time.monotonic()
