@@ -1,1 +1,1 @@
-"""Measurements of a running service: commands that anyone can run, and the tables in docs/ come from them."""
+"""Measurements of a running service and of grammar engines: commands for anyone; the tables in docs/ come from them."""

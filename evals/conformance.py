@@ -26,8 +26,8 @@ from app.errors import ServiceError
 from app.schemas.task import TaskRequest
 from app.tasks.feedback import FEEDBACK
 from app.tasks.interview import interview_step
-from app.tasks.report import REPORT
-from app.tasks.structured import Policy, Task
+from app.tasks.report import Report
+from app.tasks.structured import Answering, Policy, answer
 from app.wiring import running_engine
 
 _FOREIGN = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
@@ -53,7 +53,8 @@ _ANSWERS = (
 def _request(number: int) -> TaskRequest:
     style = _STYLES[number % len(_STYLES)]
     answer = _ANSWERS[number // len(_STYLES) % len(_ANSWERS)]
-    return TaskRequest(system_prompt=f"당신은 백엔드 면접관입니다.\n{style}", user_prompt=_CASE.format(answer))
+    body = {"system_prompt": f"당신은 백엔드 면접관입니다.\n{style}", "user_prompt": _CASE.format(answer)}
+    return TaskRequest.model_validate(body)
 
 
 def _texts(value: object) -> Iterator[str]:
@@ -65,11 +66,11 @@ def _texts(value: object) -> Iterator[str]:
             yield from _texts(item)
 
 
-async def _ask(task: Task[Any, Any], engine: LLMEngine, number: int, seconds: float) -> Counter[str]:
+async def _ask(task: Answering[BaseModel], engine: LLMEngine, number: int, seconds: float) -> Counter[str]:
     """What one call counts for."""
     try:
         policy = Policy(language="ko", stall=seconds)
-        body: BaseModel = await task.run(engine, _request(number), Deadline.after(seconds), policy)
+        body = await answer(task, engine, _request(number), Deadline.after(seconds), policy)
     except ServiceError as error:
         print(f"{task.name} {number}: {error}", file=sys.stderr)
         return Counter(calls=1, invalid=1)
@@ -92,10 +93,11 @@ async def _measure(calls: int, temperature: float, seconds: float) -> bool:
     print("| engine | task | calls | invalid | Han or kana | cut | empty | example copied | asked twice |")
     async with running_engine(settings) as engine:
         await engine.monitor.wait_ready()
-        for task in (FEEDBACK, interview_step(settings.interview_order), REPORT):
-            hot = replace(task, sampling=Sampling(temperature=temperature))
+        sampling = Sampling(temperature=temperature)
+        step = replace(interview_step(settings.interview_order), sampling=sampling)
+        for task in (replace(FEEDBACK, sampling=sampling), step, Report(sampling)):
             counts: Counter[str] = Counter()
-            asked = [_ask(hot, engine, number, seconds) for number in range(calls)]
+            asked = [_ask(task, engine, number, seconds) for number in range(calls)]
             for done in asyncio.as_completed(asked):
                 counts += await done
                 print(f"{task.name}: {counts['calls']} of {calls}", end="\r", file=sys.stderr)

@@ -19,10 +19,12 @@ from app.core.prompt_builder import Language
 # Split in two on purpose: xgrammar 0.2.7 compiles [\uAC00-\uD7A3] to a class that refuses U+D000 to U+D77F, 1,920
 # syllables with 하, 한 and 해 among them.
 _HANGUL = r"\uAC00-\uCFFF\uD000-\uD7A3"
-# Hangul, ASCII without `"` and `\`, the punctuation of Korean and English prose: no Han, no kana. No escapes either:
-# a bounded repetition of one class costs xgrammar 0.4 ms a token on Qwen's vocabulary, of a class or an escape 770 ms.
+# Hangul, ASCII without `"` and `\`, the punctuation of Korean and English prose: no Han, no kana. No `|` either:
+# without it no `<|...|>` can be written, which xgrammar would let the model write as the control token. No escapes: a
+# bounded repetition of one class costs xgrammar 0.4 ms a token on Qwen's vocabulary, of a class or an escape 770 ms.
+# Below U+0100 characters stand for themselves: llguidance's converter reads \u00B0 as \uB0.
 _TEXT = (
-    r" !#-\[\]-~\u00B0-\u00B1\u00B7\u00D7\u00F7\u2013-\u2014\u2018-\u2019\u201C-\u201D\u2022\u2026"
+    r" !#-\[\]-{}~°-±·×÷\u2013-\u2014\u2018-\u2019\u201C-\u201D\u2022\u2026"  # noqa: RUF001  the sign of multiplication
     r"\u2190-\u2193\u2264-\u2265\u3131-\u318E" + _HANGUL
 )
 TEXT_CLASS = f"[{_TEXT}]"
@@ -128,7 +130,7 @@ class _Writer:
             case "array":
                 return self._array(name, schema)
             case "string":
-                return _string(schema)
+                return self._string(schema)
             case "integer":
                 return _integer(schema)
             case "boolean":
@@ -168,6 +170,19 @@ class _Writer:
         filled = f"{_literal('[')} {item} {more} {_literal(']')}"
         return filled if least else f"({_literal('[]')} | {filled})"
 
+    def _string(self, schema: Schema) -> str:
+        """A text between quotes; what stands there is a rule of its own, which llguidance makes one expression of."""
+        least = cast("int", schema.get("minLength", 0))
+        most = cast("int | None", schema.get("maxLength"))
+        if most is not None:
+            _require_room(least, most)
+        bound = "*" if most is None and least <= 1 else f"{{{max(0, least - 1)},{'' if most is None else most - 1}}}"
+        begin = "opening" if schema.get("x-text") == "quote" else "first"
+        rule = f"{begin}-{least}-{most or 'any'}"
+        self._rules[rule] = f"{begin} text{bound}"
+        quote = _literal('"')
+        return f"{quote} {rule} {quote}" if least else f"{quote} ({rule})? {quote}"
+
 
 def _require_known(name: str, schema: Schema) -> None:
     if unknown := schema.keys() - _KEYWORDS:
@@ -193,17 +208,6 @@ def _words(words: Sequence[object]) -> str:
 def _require_room(least: int, most: int) -> None:
     if most < max(least, 1):
         raise ValueError(f"nothing is {least} to {most} long")
-
-
-def _string(schema: Schema) -> str:
-    least = cast("int", schema.get("minLength", 0))
-    most = cast("int | None", schema.get("maxLength"))
-    if most is not None:
-        _require_room(least, most)
-    bound = "*" if most is None and least <= 1 else f"{{{max(0, least - 1)},{'' if most is None else most - 1}}}"
-    body = f"{'opening' if schema.get('x-text') == 'quote' else 'first'} text{bound}"
-    quote = _literal('"')
-    return f"{quote} {body} {quote}" if least else f"{quote} ({body})? {quote}"
 
 
 def _integer(schema: Schema) -> str:

@@ -114,7 +114,7 @@ def constraint_ignored(detail: str) -> Check:
     return problem(
         CONSTRAINED,
         detail,
-        "Start SGLang with --grammar-backend xgrammar (its default; 'none' turns grammars off).",
+        "Start SGLang with --grammar-backend llguidance ('none' turns grammars off).",
     )
 
 

@@ -24,7 +24,12 @@ class EngineProfile:
         context_errors: Parts of the messages with which it refuses a prompt that is too long.
         overload_errors: Parts of the messages with which it says that its queue is full.
         compiles_grammars: Whether it compiles a grammar when it first sees it, and keeps it.
+        reads_by_slot: Whether what one generation has read helps only those that run after it, not beside it.
         concurrency: Requests it runs well at the same time, unless the operator says otherwise.
+        id_field: The request field of the generation's id, by which ``abort_path`` stops it; None if it has no such.
+        abort_path: Where a generation is stopped by its id.
+        load_path: A GET that tells how much it has to do, or None.
+        task_timeout: Seconds for a task on it, unless the operator says otherwise; None: REQUEST_TIMEOUT.
     """
 
     name: str
@@ -36,7 +41,12 @@ class EngineProfile:
     context_errors: tuple[str, ...] = ()
     overload_errors: tuple[str, ...] = ()
     compiles_grammars: bool = False
+    reads_by_slot: bool = False
     concurrency: int = 64
+    id_field: str | None = None
+    abort_path: str = ""
+    load_path: str | None = None
+    task_timeout: float | None = None
 
 
 # SGLang 0.5.23. `/ready` is a flag; `/health` generates a token and takes a second. The three texts are its three
@@ -54,6 +64,10 @@ SGLANG = EngineProfile(
     ),
     overload_errors=("request queue is full", "aborted by a higher priority request"),
     compiles_grammars=True,
+    id_field="rid",
+    abort_path="/abort_request",
+    load_path="/v1/loads?include=core,queues",
+    task_timeout=55.0,  # the first caller gives up after 60
 )
 
 # llama.cpp's server in xllamacpp 2026.10. It notices that a client has left only when it writes to it: the progress
@@ -65,5 +79,6 @@ EMBEDDED = EngineProfile(
     repetition_field="repeat_penalty",
     extra=MappingProxyType({"cache_prompt": True, "return_progress": True}),
     context_errors=("exceeds the available context size",),
+    reads_by_slot=True,
     concurrency=8,
 )

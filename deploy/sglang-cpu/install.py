@@ -195,7 +195,7 @@ def install(venv: Path) -> None:
         install_torch(venv)
         say("Installing SGLang and what it imports")
         pip_install(venv, PINS)
-        say("Installing a second grammar engine and Qwen's vocabulary")
+        say("Installing a second grammar engine")
         pip_install(venv, GRAMMAR_PINS)
         say("Importing the server once")
         versions = verify(venv)

@@ -44,9 +44,7 @@ CPU_FLAGS = (
 SERVICE_FLAGS = (
     *("--enable-metrics", "--enable-cache-report", "--enable-priority-scheduling"),
     *("--max-queued-requests", "64"),
-    # Keeps the quote legal and ends the endless-whitespace loop; forbidding whitespace altogether breaks
-    # both.
-    *("--constrained-json-max-whitespace-cnt", "4"),
+    *("--grammar-backend", "llguidance"),
     *("--default-chat-template-kwargs", '{"enable_thinking": false}'),
 )
 

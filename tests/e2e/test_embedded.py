@@ -117,7 +117,8 @@ def _send(service: Service, path: str, body: Any) -> socket.socket:
     payload = json.dumps(body).encode()
     client = socket.create_connection(("127.0.0.1", service.port), timeout=60)
     head = (
-        f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(payload)}\r\n\r\n"
+        f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncache-control: no-store\r\n"
+        f"content-length: {len(payload)}\r\n\r\n"
     )
     client.sendall(head.encode() + payload)
     return client

@@ -37,6 +37,9 @@ def cpu_environment(port: int) -> dict[str, str]:
         "TRANSFORMERS_OFFLINE": "1",
         "PYTHONPATH": str(CPU_INSTALL / "stubs"),
         "REQUEST_TIMEOUT": "600",
+        "FEEDBACK_TIMEOUT": "600",  # a CPU takes longer than the callers of a GPU wait
+        "INTERVIEW_TIMEOUT": "600",
+        "REPORT_TIMEOUT": "600",
     }
 
 

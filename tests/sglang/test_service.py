@@ -1,7 +1,6 @@
 """The service on a real SGLang: the four endpoints, and an engine that is killed."""
 
 import signal
-import time
 
 import httpx2
 import psutil
@@ -60,16 +59,14 @@ def test_the_engine_listens_on_loopback_only(sglang_service: Service) -> None:
         assert set(listening) <= {"127.0.0.1", "::1"}
 
 
-def test_a_killed_engine_comes_back_and_nobody_hangs_or_is_lied_to(sglang_service: Service) -> None:
+def test_a_killed_engine_comes_back_and_who_has_the_time_waits_for_it(sglang_service: Service) -> None:
     first = sglang_service.engine()
     family = [first, *first.children(recursive=True)]
     first.send_signal(signal.SIGKILL)
     wait_until(lambda: sglang_service.health_status() == 503, 5, "health red")
-    started = time.monotonic()
-    refused = sglang_service.post("/api/feedback", PROMPT)
-    assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
-    assert time.monotonic() - started < 1
+    assert int(httpx2.get(f"{sglang_service.url}/health").headers["retry-after"]) >= 1
     assert httpx2.get(f"{sglang_service.url}/health/live").status_code == 200
+    assert sglang_service.post("/api/feedback", PROMPT).status_code == 200
     sglang_service.wait_healthy(240)
     assert sglang_service.engine().pid != first.pid
     psutil.wait_procs(family, 10)

@@ -6,15 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from app.tasks.feedback import FEEDBACK
+from app.core.prompt_builder import LANGUAGES, Language
+from app.tasks.feedback import FEEDBACK, SCORED
 from app.tasks.interview import MESSAGE_FIRST
+from app.tasks.judging.rubric import GRAMMAR as DIGIT
 from app.tasks.report import REPORT
 from tests.sglang.conftest import MODEL, cpu_environment
 from tests.support.service import clean_environment
 
 pytestmark = [pytest.mark.sglang, pytest.mark.timeout(300)]
 
-FEEDBACK_JSON = '{{"feedback":"{}","improvement_suggestion":null,"score":7}}'
+FEEDBACK_JSON = '{{"score":7,"feedback":"{}","improvement_suggestion":null}}'
 
 
 def probe(python: Path, grammar: str, texts: list[str]) -> list[bool]:
@@ -33,12 +35,13 @@ def test_every_hangul_syllable_is_accepted_and_no_han_or_kana(installed: Path) -
     syllables = [chr(code) for code in range(ord("가"), ord("힣") + 1)]
     foreign = [*"件漢字かなカナ", "\n", '"']
     texts = [FEEDBACK_JSON.format(char * 12) for char in [*syllables, *foreign]]
-    accepted = probe(installed, FEEDBACK.grammars["ko"], texts)
+    accepted = probe(installed, SCORED[7].grammars["ko"], texts)
     assert [char for char, fine in zip(syllables, accepted, strict=False) if not fine] == []
     assert [char for char, fine in zip(foreign, accepted[len(syllables) :], strict=True) if fine] == []
 
 
-@pytest.mark.parametrize("language", ["ko", "en"])
-def test_every_task_grammar_compiles(installed: Path, language: str) -> None:
-    for task in (FEEDBACK, MESSAGE_FIRST, REPORT):
-        probe(installed, task.grammars["ko" if language == "ko" else "en"], [])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_task_grammar_compiles(installed: Path, language: Language) -> None:
+    grammars = [grammar for task in (FEEDBACK, MESSAGE_FIRST, REPORT) for grammar in task.grammars(language)]
+    for grammar in dict.fromkeys([DIGIT, *grammars]):
+        probe(installed, grammar, [])
