@@ -8,29 +8,28 @@ import socket
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import uvicorn
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from app.config import Settings, load_settings
+from app.core.drain import Drain
 from app.doctor.report import run_doctor
 from app.engines.catalog import MODELS, find_model
 from app.engines.fetch import fetch_model
 from app.engines.sglang import printable
 from app.errors import StartupError
 from app.main import create_app
+from app.server import Limits, make_server
 from app.telemetry.logs import configure_logs
 from app.wiring import running_engine, sglang_options
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, help="LLM service for AI interviews.")
 console = Console(stderr=True)
-
-# Seconds that answers in flight may take after SIGTERM. Docker kills after 10, and the engine has to stop after them.
-_SHUTDOWN_GRACE = 7
 
 
 def main() -> None:
@@ -62,9 +61,19 @@ def serve(
         if settings.engine == "embedded":
             _fetch(settings.embedded_model, settings.models_dir)
             find_model(settings.embedded_model, settings.models_dir)  # a clear sentence now, not a failed start later
-        app = create_app(settings, on_ready=lambda: _banner(settings), with_engine=with_engine)
-        config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=_SHUTDOWN_GRACE)
-        uvicorn.Server(config).run(sockets=[listener])
+        drain = Drain()
+        app = create_app(settings, on_ready=lambda: _banner(settings), with_engine=with_engine, drain=drain)
+        make_server(app, drain, _limits(settings)).run(sockets=[listener])
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        connections=settings.max_connections,
+        receive=settings.receive_timeout,
+        send=settings.send_timeout,
+        drain_delay=settings.drain_delay,
+        drain_limit=settings.drain_limit,
+    )
 
 
 @cli.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -109,6 +118,25 @@ def doctor(
 ) -> None:
     """Check machine, settings and engine, and name the fix of what is wrong. Exit status 0 if there is no problem."""
     raise typer.Exit(run_doctor(embedded=embedded, as_json=as_json))
+
+
+@cli.command(
+    "eval",
+    add_help_option=False,  # the evaluation explains its own options
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def evaluate(context: typer.Context) -> None:
+    """Measure scores and decisions on the engine that the settings name. Its options: llm-service eval --help."""
+    try:  # by name, as the service must run where the evaluation was left out
+        evaluation = import_module("evals.scoring.command")
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("evals"):
+            raise
+        raise StartupError(
+            "The evaluation is not part of this installation. Run the command from a checkout of the repository, "
+            "or install one that has the evals folder."
+        ) from error
+    evaluation.main(context.args)
 
 
 @cli.command()

@@ -39,6 +39,21 @@ class Settings(BaseSettings):
     default_temperature: float = Field(0.7, ge=0, le=2, allow_inf_nan=False, description="채팅의 기본 온도")
     default_max_tokens: int = Field(1000, ge=1, le=131_072, description="채팅의 기본 최대 토큰")
     request_timeout: float = Field(300, gt=0, le=3600, allow_inf_nan=False, description="요청 하나의 제한 시간 (초)")
+    feedback_timeout: float = Field(
+        0, ge=0, le=3600, allow_inf_nan=False, description="피드백의 제한 시간 (초; 0: 엔진의 기본값)"
+    )
+    interview_timeout: float = Field(
+        0, ge=0, le=3600, allow_inf_nan=False, description="면접 단계의 제한 시간 (초; 0: 엔진의 기본값)"
+    )
+    report_timeout: float = Field(
+        0, ge=0, le=3600, allow_inf_nan=False, description="리포트의 제한 시간 (초; 0: 엔진의 기본값)"
+    )
+    retry_grace_seconds: float = Field(
+        10, ge=0, le=600, allow_inf_nan=False, description="떠난 클라이언트의 같은 요청을 기다리는 시간 (초; 0: 끔)"
+    )
+    idempotency_seconds: float = Field(
+        600, ge=0, le=86_400, allow_inf_nan=False, description="Idempotency-Key로 답을 다시 주는 시간 (초)"
+    )
     language: Literal["ko", "en", "auto"] = Field("ko", description="답변의 언어 (auto: 프롬프트의 언어)")
     interview_order: Literal["message-first", "thought-first"] = Field(
         "message-first", description="면접 단계에서 먼저 생성할 것: 할 말 또는 판단 근거"
@@ -46,6 +61,7 @@ class Settings(BaseSettings):
     stall_timeout: float = Field(
         10, gt=0, le=600, allow_inf_nan=False, description="생성이 멈춘 것으로 보고 다시 시도하기까지의 시간 (초)"
     )
+    pass_score: int = Field(6, ge=0, le=10, description="합격으로 보는 점수 (0~10)")
     engine: Literal["sglang", "embedded"] = Field("sglang", description="생성 엔진")
     embedded_model: str = Field(
         "qwen2.5-coder-1.5b", min_length=1, description="내장 엔진의 모델: 이름 또는 GGUF 파일 경로"
@@ -53,6 +69,22 @@ class Settings(BaseSettings):
     models_dir: Path = Field(Path("models"), description="내장 모델을 두는 폴더")
     max_concurrency: int = Field(0, ge=0, le=4096, description="엔진에 동시에 보내는 요청 수 (0: 엔진의 기본값)")
     max_queue: int = Field(256, ge=0, le=100_000, description="차례를 기다리는 요청의 최대 수")
+    max_wait: float = Field(
+        0, ge=0, le=3600, allow_inf_nan=False, description="차례를 기다리는 최대 시간 (초; 0: 제한 시간까지)"
+    )
+    max_connections: int = Field(2048, ge=1, le=1_000_000, description="동시에 열린 연결의 최대 수")
+    receive_timeout: float = Field(
+        20, gt=0, le=600, allow_inf_nan=False, description="요청의 헤더와 본문이 다 와야 하는 시간 (초, 각각)"
+    )
+    send_timeout: float = Field(
+        30, gt=0, le=600, allow_inf_nan=False, description="답을 읽지 않는 클라이언트를 기다리는 시간 (초)"
+    )
+    drain_delay: float = Field(
+        0, ge=0, le=600, allow_inf_nan=False, description="SIGTERM 뒤에도 새 요청을 받는 시간 (초)"
+    )
+    drain_limit: float = Field(
+        7, ge=0, le=3600, allow_inf_nan=False, description="그 뒤 진행 중인 답을 기다리는 시간 (초)"
+    )
     max_body_bytes: int = Field(1_048_576, ge=1024, le=67_108_864, description="요청 본문의 최대 크기 (바이트)")
 
     @field_validator("log_level", mode="before")

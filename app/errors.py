@@ -30,7 +30,10 @@ class ServiceError(Exception):
         message: One or two sentences for the caller: what was wrong, where, what to do next.
         param: The request field at fault, as a dotted path, or None.
         retry_after: Seconds after which the same call may succeed, or None if it is not a matter of time.
+        engine_status: The status that the engine answered, if that is the cause.
     """
+
+    engine_status: int | None = None
 
     def __init__(self, message: str, *, param: str | None = None, retry_after: float | None = None) -> None:
         super().__init__(message)

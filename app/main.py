@@ -15,6 +15,7 @@ from app.api.deps import Services
 from app.api.errors import install_error_handlers
 from app.api.middleware import BodyGuard, CancelOnDisconnect, RequestContext
 from app.config import Settings, load_settings
+from app.core.drain import Drain
 from app.errors import StartupError
 from app.telemetry.logs import configure_logs
 from app.wiring import running_services
@@ -30,18 +31,26 @@ class State(TypedDict):
     services: Services
 
 
-def create_app(settings: Settings, on_ready: Callable[[], None] | None = None, *, with_engine: bool = False) -> FastAPI:
+def create_app(
+    settings: Settings,
+    on_ready: Callable[[], None] | None = None,
+    *,
+    with_engine: bool = False,
+    drain: Drain | None = None,
+) -> FastAPI:
     """The application.
 
     Args:
         settings: Read once, here and in ``wiring``.
         on_ready: Called once, when the engine can answer for the first time.
         with_engine: Start SGLang too, as a child process.
+        drain: Told by the server when the process is about to end.
     """
+    drain = drain or Drain()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[State, None]:
-        async with running_services(settings, with_engine=with_engine) as services:
+        async with running_services(settings, drain, with_engine=with_engine) as services:
             announcer = asyncio.create_task(_announce(services, on_ready)) if on_ready else None
             yield State(services=services)
             if announcer is not None:
@@ -54,7 +63,7 @@ def create_app(settings: Settings, on_ready: Callable[[], None] | None = None, *
     # The last one added is the outermost.
     app.add_middleware(BodyGuard, max_bytes=settings.max_body_bytes)
     app.add_middleware(CancelOnDisconnect)
-    app.add_middleware(RequestContext)
+    app.add_middleware(RequestContext, drain=drain)
     return app
 
 

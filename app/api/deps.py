@@ -1,15 +1,41 @@
 """What routes are handed: the services that the lifespan opened, and facts about this request."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Header, Request
 
+from app.core.coalescing import Coalescer
 from app.core.deadline import Deadline
+from app.core.drain import Drain
 from app.core.llm_engine import LLMEngine
 from app.tasks.chat import ChatDefaults
 from app.tasks.interview import StepTask
 from app.tasks.structured import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds that requests may take, from their arrival.
+
+    Attributes:
+        request: Any request; a caller may ask for less, never for more.
+        tasks: Tasks by their name.
+    """
+
+    request: float
+    tasks: Mapping[str, float]
+
+    def deadline(self, arrived_at: float, asked: float | None, task: str = "") -> Deadline:
+        """When a request must be answered; ``asked``: what its caller allows."""
+        if asked is not None:
+            allowed = min(asked, self.request)
+            setting = "X-Request-Timeout" if allowed == asked else "REQUEST_TIMEOUT"
+        else:
+            allowed = self.tasks.get(task, self.request)
+            setting = f"{task.partition('_')[0].upper()}_TIMEOUT" if task in self.tasks else "REQUEST_TIMEOUT"
+        return Deadline(arrived_at + allowed, allowed, setting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +47,10 @@ class Services:
         chat: What chat requests that do not say get.
         step: The interview step, in the order of fields that the operator chose.
         policy: What holds for all tasks.
-        request_timeout: Seconds a request may take.
+        timeouts: Seconds that requests may take.
+        coalescer: Lets identical requests share one generation.
+        idempotency_seconds: For how long an answer is given again to the same Idempotency-Key.
+        drain: Whether the service is on its way out.
         started_at: When the service started, Unix time.
     """
 
@@ -29,7 +58,10 @@ class Services:
     chat: ChatDefaults
     step: StepTask
     policy: Policy
-    request_timeout: float
+    timeouts: Timeouts
+    coalescer: Coalescer
+    idempotency_seconds: float
+    drain: Drain
     started_at: int
 
 
@@ -41,9 +73,21 @@ async def get_services(request: Request) -> Services:
 ServicesDep = Annotated[Services, Depends(get_services)]
 
 
-async def get_deadline(request: Request, services: ServicesDep) -> Deadline:
+AskedTimeout = Annotated[
+    float | None,
+    Header(
+        alias="X-Request-Timeout",
+        ge=0.1,
+        le=3600,
+        allow_inf_nan=False,
+        description="Seconds in which the caller needs the answer; never more than REQUEST_TIMEOUT.",
+    ),
+]
+
+
+async def get_deadline(request: Request, services: ServicesDep, asked: AskedTimeout = None) -> Deadline:
     """When this request must be answered, counted from its arrival."""
-    return Deadline(request.state.arrived_at + services.request_timeout, services.request_timeout)
+    return services.timeouts.deadline(request.state.arrived_at, asked)
 
 
 DeadlineDep = Annotated[Deadline, Depends(get_deadline)]

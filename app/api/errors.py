@@ -112,10 +112,9 @@ def _answer(
 
 def _headers(error: errors.ServiceError) -> dict[str, str]:
     """When to repeat the call; also in words for the OpenAI clients, which repeat every 5xx unless told not to."""
-    if isinstance(error, errors.CallerError | errors.DeadlineExceeded):
-        return {"x-should-retry": "false"}
     if error.retry_after is None:
-        return {}
+        final = isinstance(error, errors.CallerError | errors.DeadlineExceeded)
+        return {"x-should-retry": "false"} if final else {}
     return {
         "Retry-After": str(math.ceil(error.retry_after)),
         "retry-after-ms": str(math.ceil(error.retry_after * 1000)),

@@ -1,5 +1,6 @@
 """GET /health and its two orchestrator forms. None of them asks the engine: a monitor does that all the time."""
 
+import math
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -20,10 +21,10 @@ _UNHEALTHY: dict[int | str, dict[str, Any]] = {
 async def health(services: ServicesDep, response: Response) -> HealthResponse:
     """Whether an interview could be answered now."""
     engine = services.engine
-    trouble = engine.monitor.trouble
+    trouble = "the service is shutting down" if services.drain.draining else engine.monitor.trouble
     if trouble is not None:
         response.status_code = HTTP_503_SERVICE_UNAVAILABLE
-        response.headers["Retry-After"] = "5"
+        response.headers["Retry-After"] = str(math.ceil(max(1.0, engine.retry_after)))
     return HealthResponse(
         status="unhealthy" if trouble else "healthy",
         service="llm-service",

@@ -16,9 +16,13 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.errors import error_body
+from app.api.sse import sse_data, sse_event
+from app.core.drain import Drain
 from app.errors import NotReady
 
 _CLIENT_CLOSED_REQUEST = 499  # nginx's number for a client that left; logged, never sent
+
+_SHUTTING_DOWN = NotReady("The service is shutting down. Repeat the call.", retry_after=1)
 
 log = structlog.get_logger("access")
 
@@ -26,8 +30,9 @@ log = structlog.get_logger("access")
 class RequestContext:
     """Gives each request an id and its time of arrival, and writes one log line when it is over."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, drain: Drain) -> None:
         self._app = app
+        self._drain = drain
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -37,13 +42,19 @@ class RequestContext:
         arrived = time.monotonic()
         request_id = uuid.uuid4().hex
         scope.setdefault("state", {}).update(request_id=request_id, arrived_at=arrived)
-        status = _CLIENT_CLOSED_REQUEST
+        status, streaming = _CLIENT_CLOSED_REQUEST, False
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
+            nonlocal status, streaming
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = request_id
+                streaming = headers.get("content-type", "").startswith("text/event-stream")
+                if self._drain.draining:
+                    headers["Connection"] = "close"  # whoever keeps connections goes elsewhere with the next call
+            else:
+                streaming = streaming and message.get("more_body", False)
             await send(message)
 
         try:
@@ -52,7 +63,10 @@ class RequestContext:
             # Not the client, whose leaving CancelOnDisconnect handles: the server is shutting down and out of patience.
             if status == _CLIENT_CLOSED_REQUEST:
                 await JSONResponse(*_shutting_down(request_id))(scope, receive, send_with_id)
-            raise
+            elif streaming:
+                await send(_last_words(scope["path"], request_id))
+            if not self._drain.draining:
+                raise
         finally:
             log.info(
                 "request",
@@ -64,9 +78,16 @@ class RequestContext:
             )
 
 
+def _last_words(path: str, request_id: str) -> Message:
+    """The one terminal event of a stream that the shutdown cuts."""
+    openai = path.startswith("/v1/")
+    body = error_body(_SHUTTING_DOWN, request_id, openai=openai)
+    event = sse_data(body) if openai else sse_event("error", body)
+    return {"type": "http.response.body", "body": event, "more_body": False}
+
+
 def _shutting_down(request_id: str) -> tuple[dict[str, Any], int, dict[str, str]]:
-    error = NotReady("The service is shutting down. Repeat the call.", retry_after=1)
-    return error_body(error, request_id), HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "1"}
+    return error_body(_SHUTTING_DOWN, request_id), HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "1"}
 
 
 class CancelOnDisconnect:

@@ -6,21 +6,22 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, TypeVar
 
-from fastapi import Depends, Header, Query, Request
+from fastapi import Depends, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
-from app.api.deps import DeadlineDep, Services, ServicesDep
+from app.api.deps import AskedTimeout, Services, ServicesDep
 from app.api.errors import error_body
+from app.api.sharing import identity_of
 from app.api.sse import KEEP_ALIVE, sse_event, sse_response
 from app.core.deadline import Deadline
-from app.errors import ServiceError
+from app.core.generation import Priority
+from app.errors import DeadlineExceeded, ServiceError
 from app.schemas.common import ERRORS
 from app.schemas.task import TaskRequest
 from app.tasks.events import Field, Replaced, Started, TextDelta
-from app.tasks.structured import Result, Task, TaskEvent
+from app.tasks.structured import Answering, Result, TaskEvent, answer
 
-A = TypeVar("A", bound=BaseModel)
 R = TypeVar("R", bound=BaseModel)
 
 _HEARTBEAT = 10.0  # seconds; proxies commonly cut a connection that is silent for 30 to 60
@@ -58,26 +59,55 @@ class TaskCall:
 
     body: TaskRequest
     services: Services
-    deadline: Deadline
-    request_id: str
+    request: Request
+    asked_timeout: float | None
+    response: Response
     wants_events: bool
     stack: AsyncExitStack
 
-    async def answer(self, task: Task[A, R]) -> R | StreamingResponse:
+    async def answer(self, task: Answering[R]) -> R | StreamingResponse:
         """The settled answer, or the stream that ends with it.
 
         Raises:
-            ServiceError: see ``Task.run``; for a stream only what fails before it starts.
+            ServiceError: see ``structured.answer``; for a stream only what fails before it starts.
         """
         services = self.services
+        deadline = services.timeouts.deadline(self.request.state.arrived_at, self.asked_timeout, task.name)
         if not self.wants_events:
-            return await task.run(services.engine, self.body, self.deadline, services.policy)
-        source = task.stream(services.engine, self.body, self.deadline, services.policy)
+            return await self._whole(task, deadline)
+        source = task.stream(services.engine, self.body, deadline, services.policy)
         queue: asyncio.Queue[TaskEvent[R] | ServiceError] = await self.stack.enter_async_context(_pumped(source))
         first = await queue.get()
         if isinstance(first, ServiceError):
             raise first
         return sse_response(self._lines(first, queue))
+
+    async def _whole(self, task: Answering[R], deadline: Deadline) -> R:
+        """The answer in one piece; whoever asks the same meanwhile, or again after a time-out, gets it too."""
+        services = self.services
+        coalescer = services.coalescer
+        identity = None
+        if coalescer.grace > 0:
+            identity = await identity_of(
+                self.request, keep=coalescer.grace, keep_keyed=max(coalescer.grace, services.idempotency_seconds)
+            )
+        if identity is None:
+            return await answer(task, services.engine, self.body, deadline, services.policy)
+        work_deadline = _of_work(task, deadline)
+        shared = coalescer.known(identity)
+        try:
+            async with deadline.enforce():
+                body: R = await coalescer.share(
+                    identity, lambda: answer(task, services.engine, self.body, work_deadline, services.policy)
+                )
+        except DeadlineExceeded as error:
+            if coalescer.known(identity):
+                error.message += f" It is still being written: the same request gets it within {coalescer.grace:g} s."
+                error.retry_after = 1.0
+            raise
+        if shared:
+            self.response.headers["Idempotent-Replayed"] = "true"
+        return body
 
     async def _lines(
         self, event: TaskEvent[R] | ServiceError, queue: "asyncio.Queue[TaskEvent[R] | ServiceError]"
@@ -90,7 +120,17 @@ class TaskCall:
         if isinstance(event, Result):
             yield sse_event("result", event.body)
         else:
-            yield sse_event("error", error_body(event, self.request_id))
+            yield sse_event("error", error_body(event, self.request.state.request_id))
+
+
+def _of_work(task: Answering[Any], deadline: Deadline) -> Deadline:
+    """Until when a shared answer is worked on.
+
+    A report may take longer than its caller waits: it gets the time of two calls, so that the second finds it ready.
+    """
+    if task.priority is not Priority.REPORT:
+        return deadline
+    return Deadline(deadline.expires_at + deadline.allowed, 2 * deadline.allowed, deadline.setting)
 
 
 T = TypeVar("T")
@@ -129,9 +169,10 @@ async def _pumped(source: Any) -> AsyncGenerator[Any, None]:
 async def get_call(
     body: TaskRequest,
     request: Request,
+    response: Response,
     services: ServicesDep,
-    deadline: DeadlineDep,
     stack: Annotated[AsyncExitStack, Depends(get_stack)],
+    asked_timeout: AskedTimeout = None,
     accept: Annotated[str, Header(include_in_schema=False)] = "",
     stream: Annotated[bool, Query(description="Events instead of one JSON body.")] = False,  # noqa: FBT002  a query
 ) -> TaskCall:
@@ -139,8 +180,9 @@ async def get_call(
     return TaskCall(
         body=body,
         services=services,
-        deadline=deadline,
-        request_id=request.state.request_id,
+        request=request,
+        response=response,
+        asked_timeout=asked_timeout,
         wants_events=stream or "text/event-stream" in accept.lower(),
         stack=stack,
     )

@@ -1,37 +1,76 @@
-"""Who may run now: a fixed number of slots, and a bounded queue ordered by priority, then by arrival.
+"""Who may run now: a number of slots, and a bounded queue ordered by priority and age.
 
 A bounded queue turns overload into a clear refusal at once; an unbounded one turns it into time-outs for everybody.
+What would wait longer than it can, by the service times measured so far, is refused at once as well.
 """
 
 import asyncio
 import heapq
+import math
+import time
+from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from itertools import count
 
 from app.core.deadline import Deadline
 from app.core.generation import Priority
-from app.errors import Overloaded
+from app.core.service_times import ServiceTimes
+from app.errors import DeadlineExceeded, Overloaded
+
+_AGING = 20.0  # seconds of waiting that make up for one level of priority, so that nothing starves
+_BULK = Priority.REPORT
+_BULK_SHARE = 0.75  # of the slots: the rest is always there for somebody who waits in an interview
+# Of the queue: less urgent work cannot fill it up for more urgent work.
+_QUEUE_SHARE = {Priority.INTERVIEW_STEP: 1.0, Priority.FEEDBACK: 0.9, Priority.CHAT: 0.75, Priority.REPORT: 0.5}
+
+
+@dataclass(order=True, slots=True)
+class _Waiter:
+    rank: float
+    order: int
+    priority: Priority = field(compare=False)
+    place: "asyncio.Future[None]" = field(compare=False)
 
 
 class Admission:
-    """Hands out ``slots`` places; at most ``max_queue`` requests wait for one.
+    """Hands out places; a request that finds none waits for one, if there is hope.
 
     Attributes:
+        slots: The most places there ever are.
+        limit: Places there are now: fewer than ``slots`` while the engine itself is short of room.
+        max_queue: The most requests that wait.
         running: Requests that hold a place now.
     """
 
-    def __init__(self, slots: int, max_queue: int) -> None:
+    def __init__(self, slots: int, max_queue: int, *, max_wait: float = math.inf) -> None:
+        """``max_wait``: seconds; a request that would wait longer is refused, even if its deadline allows more."""
         self.slots = slots
+        self.limit = slots
         self.max_queue = max_queue
         self.running = 0
+        self._max_wait = max_wait
         self._order = count()
-        self._queue: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._urgent: list[_Waiter] = []
+        self._bulk: list[_Waiter] = []
+        self._holders: Counter[Priority] = Counter()
+        self._times = {priority: ServiceTimes() for priority in Priority}
 
     @property
     def queued(self) -> int:
         """Requests that wait for a place now."""
-        return len(self._queue)
+        return len(self._urgent) + len(self._bulk)
+
+    @property
+    def bulk_limit(self) -> int:
+        """Places that reports may hold at the same time."""
+        return max(1, math.floor(self.limit * _BULK_SHARE))
+
+    def set_limit(self, limit: int) -> None:
+        """Have ``limit`` places from now on, within 1 and ``slots``; whoever holds one keeps it."""
+        self.limit = min(max(1, limit), self.slots)
+        self._fill()
 
     @asynccontextmanager
     async def admit(self, priority: Priority, deadline: Deadline) -> AsyncGenerator[None, None]:
@@ -40,43 +79,99 @@ class Admission:
         A caller that is cancelled while it waits leaves the queue at once.
 
         Raises:
-            Overloaded: the queue is full.
-            DeadlineExceeded: the deadline passed while waiting.
+            Overloaded: the queue is full, or the wait would be too long.
+            DeadlineExceeded: the deadline passed while waiting, or leaves less time than any answer took lately.
         """
-        if self.running < self.slots:
-            self.running += 1
+        if self._has_room(priority) and not (self._bulk and priority is _BULK):
+            self._refuse_hopeless(priority, deadline, 0.0)
+            self._enter(priority)
         else:
             await self._wait(priority, deadline)
+        started, whole = time.monotonic(), False
         try:
             yield
+            whole = True
         finally:
-            self._release()
+            now = time.monotonic()
+            self._times[priority].note(now - started, now, whole=whole)
+            self._leave(priority)
+
+    def estimate(self, priority: Priority) -> float:
+        """Seconds that a request of ``priority`` would wait for a place if it came now."""
+        if self._has_room(priority) and not (self._bulk and priority is _BULK):
+            return 0.0
+        rank = self._rank(priority)
+        ahead = [w.priority for queue in (self._urgent, self._bulk) for w in queue if w.rank <= rank]
+        work = sum(self._times[p].mean for p in ahead)
+        work += sum(number * self._times[p].mean / 2 for p, number in self._holders.items())  # half done, on average
+        return work / (self.bulk_limit if priority is _BULK else self.limit)
+
+    def _rank(self, priority: Priority) -> float:
+        return time.monotonic() + int(priority) * _AGING
+
+    def _has_room(self, priority: Priority) -> bool:
+        return self.running < self.limit and (priority is not _BULK or self._holders[_BULK] < self.bulk_limit)
 
     async def _wait(self, priority: Priority, deadline: Deadline) -> None:
-        if len(self._queue) >= self.max_queue:
-            raise Overloaded(
-                f"{self.running} requests are running and {len(self._queue)} are waiting. Repeat the call later.",
-                retry_after=5,
-            )
+        wait = self.estimate(priority)
+        if self.queued >= math.ceil(self.max_queue * _QUEUE_SHARE[priority]) or wait > self._max_wait:
+            raise self._overloaded(wait / 2)
+        self._refuse_hopeless(priority, deadline, wait)
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        entry = (int(priority), next(self._order), place)
-        heapq.heappush(self._queue, entry)
+        waiter = _Waiter(self._rank(priority), next(self._order), priority, place)
+        queue = self._bulk if priority is _BULK else self._urgent
+        heapq.heappush(queue, waiter)
         try:
             async with deadline.enforce():
                 await place
         except BaseException:
             if place.done() and not place.cancelled():
-                self._release()  # the place came in the same moment as the cancellation: hand it on
-            elif entry in self._queue:
-                self._queue.remove(entry)
-                heapq.heapify(self._queue)
+                self._leave(priority)  # the place came in the same moment as the cancellation: hand it on
+            elif waiter in queue:
+                queue.remove(waiter)
+                heapq.heapify(queue)
             raise
 
-    def _release(self) -> None:
-        """Give the place to the next in the queue, or free it."""
-        while self._queue:
-            _, _, place = heapq.heappop(self._queue)
-            if not place.done():  # a waiter that is being cancelled may still stand in the queue
-                place.set_result(None)
-                return
+    def _refuse_hopeless(self, priority: Priority, deadline: Deadline, wait: float) -> None:
+        """Refuse what cannot be done in the time that is left, by what was measured."""
+        least = self._times[priority].least(time.monotonic())
+        lacking = wait + least - deadline.remaining()
+        if lacking <= 0 or least + wait <= 0:
+            return
+        if wait > 0:
+            raise self._overloaded(lacking)
+        raise DeadlineExceeded(
+            f"{deadline.remaining():.1f} s are left of the {deadline.allowed:g} s allowed for this request, and no "
+            f"answer of its kind took less than {2 * least:.1f} s lately. Allow more time with {deadline.setting}."
+        )
+
+    def _overloaded(self, retry_after: float) -> Overloaded:
+        return Overloaded(
+            f"{self.running} requests are running and {self.queued} are waiting. Repeat the call later.",
+            retry_after=min(max(1.0, retry_after), 60.0),
+        )
+
+    def _enter(self, priority: Priority) -> None:
+        self.running += 1
+        self._holders[priority] += 1
+
+    def _leave(self, priority: Priority) -> None:
         self.running -= 1
+        self._holders[priority] -= 1
+        self._fill()
+
+    def _fill(self) -> None:
+        """Give free places to those who wait, in order."""
+        while (queue := self._next_queue()) is not None:
+            waiter = heapq.heappop(queue)
+            if not waiter.place.done():  # one that is being cancelled may still stand in the queue
+                self._enter(waiter.priority)
+                waiter.place.set_result(None)
+
+    def _next_queue(self) -> list[_Waiter] | None:
+        """The queue whose first one is next; None if nobody may enter."""
+        if self.running >= self.limit:
+            return None
+        queues = [self._urgent, self._bulk if self._holders[_BULK] < self.bulk_limit else []]
+        waiting = [queue for queue in queues if queue]
+        return min(waiting, key=lambda queue: queue[0]) if waiting else None

@@ -16,10 +16,12 @@ class Deadline:
     Attributes:
         expires_at: On the monotonic clock, seconds.
         allowed: The whole time allowed, seconds; shown in messages.
+        setting: What allows more time, for messages.
     """
 
     expires_at: float
     allowed: float
+    setting: str = "REQUEST_TIMEOUT"
 
     @classmethod
     def after(cls, seconds: float) -> "Deadline":
@@ -44,7 +46,11 @@ class Deadline:
         except TimeoutError as error:
             if not limit.expired():  # one of the body's own
                 raise
-            raise DeadlineExceeded(
-                f"No complete answer within the {self.allowed:g} s allowed for this request. "
-                "Repeat it later, or allow more time with REQUEST_TIMEOUT."
-            ) from error
+            raise self.exceeded() from error
+
+    def exceeded(self) -> DeadlineExceeded:
+        """The error that says so."""
+        return DeadlineExceeded(
+            f"No complete answer within the {self.allowed:g} s allowed for this request. "
+            f"Repeat it later, or allow more time with {self.setting}."
+        )

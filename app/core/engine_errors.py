@@ -8,12 +8,14 @@ from app.engines.profiles import EngineProfile
 from app.errors import EngineFailure, NotReady, Overloaded, PromptTooLong, ServiceError
 
 _SERVER_ERRORS = 500
+_AWAY = {502, 503}  # an engine that starts, drains or sheds load, or a gateway that does not reach it
 
 
-def broken_exchange(error: TransportError) -> ServiceError:
+def broken_exchange(error: TransportError, *, retry_after: float = 5.0) -> ServiceError:
     """A connection that failed: worth a retry if the engine had not begun to answer."""
     if error.before_response:
-        return NotReady("The model's server cannot be reached. Repeat the call in a few seconds.", retry_after=5)
+        message = "The model's server cannot be reached. Repeat the call in a few seconds."
+        return NotReady(message, retry_after=max(1.0, retry_after))
     return EngineFailure("The model's server broke off in the middle of its answer. Repeat the call.")
 
 
@@ -26,17 +28,22 @@ def refused(body: object, profile: EngineProfile, *, status: int | None = None) 
         status: The HTTP status; None for an error inside a stream, whose ``code`` then counts.
     """
     fields = _fields(body)
-    message = str(fields.get("message", ""))
+    code = status if status is not None else _code(fields)
+    error = _meaning(str(fields.get("message", "")), code, profile)
+    error.engine_status = code
+    return error
+
+
+def _meaning(message: str, code: int, profile: EngineProfile) -> ServiceError:
     if any(phrase in message for phrase in profile.context_errors):
         return PromptTooLong(
             "The prompt and the answer together do not fit the model's context (MAX_MODEL_LEN). Send a shorter prompt."
         )
     if any(phrase in message for phrase in profile.overload_errors):
         return Overloaded("The model's own queue is full. Repeat the call in a few seconds.", retry_after=5)
-    code = status if status is not None else _code(fields)
     if code in {401, 403}:
         return EngineFailure("The model's server refused this service's key. The operator has to check SGLANG_API_KEY.")
-    if code == 503:  # noqa: PLR2004  the status of an engine that starts, drains or sheds load
+    if code in _AWAY:
         return NotReady("The model's server is not ready. Repeat the call in a few seconds.", retry_after=5)
     if code >= _SERVER_ERRORS:
         return EngineFailure("The model's server failed. Repeat the call.")

@@ -35,6 +35,7 @@ class Sampling:
     temperature: float = 0.7
     top_p: float | None = None
     presence_penalty: float | None = None
+    repetition_penalty: float | None = None
     frequency_penalty: float = 0.0
     seed: int | None = None
     stop: tuple[str, ...] = ()
@@ -50,6 +51,8 @@ class Generation:
         sampling: How tokens are drawn.
         grammar: A decoding grammar (the common subset of EBNF and GBNF, start rule ``root``), or None for free text.
         priority: Passed on to engines that schedule by priority.
+        alternatives: For each token, how many of the likeliest ones are told with their log-probabilities.
+        common: Whether many generations begin with this system message and some worked examples.
     """
 
     messages: tuple[Message, ...]
@@ -57,6 +60,8 @@ class Generation:
     sampling: Sampling = field(default_factory=Sampling)
     grammar: str | None = None
     priority: Priority = Priority.CHAT
+    alternatives: int = 0
+    common: bool = False
 
 
 @dataclass(frozen=True, slots=True)

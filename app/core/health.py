@@ -5,6 +5,7 @@ all the time and the answer to "now?" is what it last saw. A child process that 
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
@@ -17,6 +18,8 @@ _INTERVAL = 1.0
 _TIMEOUT = 2.0
 _MISSES_ALLOWED = 3
 _OK = 200
+_SHORTEST = 1.0
+_UNKNOWN = 5.0  # seconds an engine may be away if it never was before
 
 log = structlog.get_logger("health")
 
@@ -31,16 +34,27 @@ class EngineMonitor:
         path: str,
         headers: Mapping[str, str],
         warm: Callable[[], Awaitable[None]],
+        look: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """``warm`` runs each time the engine comes up, before it counts as ready; a ServiceError means not yet."""
+        """``warm`` runs each time the engine comes up, before it counts as ready; a ServiceError means not yet.
+
+        ``look`` runs after each probe that found it ready.
+        """
         self._host = host
         self._pool = pool
         self._path = path
         self._headers = headers
         self._warm = warm
+        self._look = look
         self._problem: str | None = "the engine has not been seen yet"
         self._slow = 0
         self._ready = asyncio.Event()
+        self._doubts: list[asyncio.Future[None]] = []
+        self._doubted = asyncio.Event()
+        self._seen = False
+        self._outages = 0
+        self._down_since: float | None = None
+        self._last_outage = _UNKNOWN
 
     @property
     def trouble(self) -> str | None:
@@ -51,15 +65,66 @@ class EngineMonitor:
         """Return as soon as the engine can answer."""
         await self._ready.wait()
 
+    def recovery(self) -> float | None:
+        """Seconds until an engine that is away should be back, by the time it took before; None if it is not away.
+
+        One that has been away for longer than that is expected to take as long again.
+        """
+        if self.trouble is None:
+            return None
+        if self._down_since is None:
+            return self._last_outage
+        away = time.monotonic() - self._down_since
+        return max(_SHORTEST, self._last_outage - away if away < self._last_outage else away)
+
+    @property
+    def seen(self) -> bool:
+        """Whether the engine has been ready once."""
+        return self._seen
+
+    async def confirmed(self) -> bool:
+        """Return when a probe that begins now or later finds the engine ready; True if it has been away meanwhile."""
+        before = self._outages if self.trouble is None else -1
+        doubt: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._doubts.append(doubt)
+        self._doubted.set()
+        try:
+            await doubt
+        finally:
+            if doubt in self._doubts:
+                self._doubts.remove(doubt)
+        return self._outages != before
+
     async def run(self) -> None:
         """Probe until cancelled."""
         while True:
+            self._doubted.clear()
+            doubts, self._doubts = self._doubts, []
             problem = await self._probe()
             if problem is None and self._problem is not None:
                 self._note("the engine is up and compiles the grammars of the tasks")
                 problem = await self._warmed()
             self._note(problem)
-            await asyncio.sleep(_INTERVAL if self.trouble is None else _INTERVAL / 4)
+            if self.trouble is None:
+                for doubt in doubts:
+                    if not doubt.done():
+                        doubt.set_result(None)
+                if self._look is not None:
+                    await self._look()
+            else:
+                self._doubts = [*doubts, *self._doubts]
+            await self._pause()
+
+    async def _pause(self) -> None:
+        """Wait for the next turn, or until somebody doubts an engine that seemed ready."""
+        if self.trouble is not None:
+            await asyncio.sleep(_INTERVAL / 4)
+            return
+        try:
+            async with asyncio.timeout(_INTERVAL):
+                await self._doubted.wait()
+        except TimeoutError:
+            return
 
     async def _warmed(self) -> str | None:
         try:
@@ -74,11 +139,19 @@ class EngineMonitor:
                 log.info("engine ready")
             else:
                 log.warning("engine not ready", reason=problem)
+        was_ready = self._ready.is_set()
         self._problem = problem
         if self.trouble is None:
+            self._seen = True
             self._ready.set()
+            if self._down_since is not None:
+                self._last_outage = max(_SHORTEST, time.monotonic() - self._down_since)
+                self._down_since = None
         else:
             self._ready.clear()
+            if self._down_since is None:
+                self._down_since = time.monotonic()
+                self._outages += was_ready
 
     async def _probe(self) -> str | None:
         address = self._host.address

@@ -169,6 +169,14 @@ class Response:
         """Response headers, names in lower case."""
         return self._connection.headers
 
+    async def chunk(self) -> bytes | None:
+        """The next bytes of the body; None at its end.
+
+        Raises:
+            TransportError: the connection broke before the body was complete.
+        """
+        return await self._connection.next_chunk()
+
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body as it arrives.
 

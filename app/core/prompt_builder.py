@@ -1,7 +1,8 @@
 """Caller text + output contract -> messages. Pure.
 
-The contract comes after the caller's text, never before it: engines cache prompts by prefix, and the caller's system
-prompt is the same for a whole interview phase.
+Ours comes after the caller's, never before it: engines cache prompts by prefix, and the caller's system prompt is the
+same for a whole interview phase. What never changes (the contract) follows the system prompt, so it is cached with it;
+what is settled for one call follows the user prompt.
 """
 
 import unicodedata
@@ -45,9 +46,17 @@ def language_of(text: str) -> Language:
     return "ko" if hangul * 10 >= letters and hangul else "en"
 
 
-def build_messages(system_prompt: str, user_prompt: str, contract: str) -> tuple[Message, ...]:
-    """The caller's two prompts, honest text byte for byte and control tokens defused, then the contract."""
+def build_messages(system_prompt: str, user_prompt: str, contract: str, words: str = "") -> tuple[Message, ...]:
+    """The caller's two prompts, honest text byte for byte and control tokens defused, each with ours after it.
+
+    Args:
+        system_prompt: The caller's; the same for a whole phase of an interview.
+        user_prompt: The caller's; new with every call.
+        contract: The same for every call of a task, so it follows the system prompt: both come from the prefix cache.
+        words: What holds for this call only.
+    """
+    user = defuse(user_prompt)
     return (
-        Message("system", defuse(system_prompt)),
-        Message("user", f"{defuse(user_prompt)}\n\n---\n{contract}"),
+        Message("system", f"{defuse(system_prompt)}\n\n---\n{contract}"),
+        Message("user", f"{user}\n\n---\n{words}" if words else user),
     )

@@ -1,0 +1,45 @@
+"""Which requests are the same, in the words of HTTP."""
+
+import hashlib
+
+from starlette.requests import Request
+
+from app.core.coalescing import Identity
+from app.errors import InvalidField
+
+_LONGEST_KEY = 255
+
+
+async def identity_of(request: Request, *, keep: float, keep_keyed: float) -> Identity | None:
+    """The identity of ``request``, whose body has been read; None if its client opts out with ``no-store``.
+
+    Callers are apart by their API key. With an ``Idempotency-Key`` that key names the work, and the body has to be the
+    same each time; without one, path, query and body do.
+
+    Raises:
+        InvalidField: the Idempotency-Key is empty, too long or not printable ASCII.
+    """
+    headers = request.headers
+    if "no-store" in headers.get("cache-control", "").lower():
+        return None
+    caller = headers.get("authorization", headers.get("x-api-key", ""))
+    query = request.url.query
+    content = _digest(request.scope["path"], query, await request.body())
+    given = headers.get("idempotency-key")
+    if given is None:
+        return Identity(_digest("identical", caller, content), content, keep)
+    if not (0 < len(given) <= _LONGEST_KEY and given.isascii() and given.isprintable()):
+        raise InvalidField(
+            f"Idempotency-Key: must be 1 to {_LONGEST_KEY} printable ASCII characters, a UUID for example.",
+            param="Idempotency-Key",
+        )
+    return Identity(_digest("keyed", caller, given), content, keep_keyed)
+
+
+def _digest(*parts: str | bytes) -> bytes:
+    """One digest of all parts; their lengths are in it, so that no two lists of parts have the same."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8, "big") + data)
+    return digest.digest()

@@ -1,0 +1,180 @@
+"""The HTTP server: uvicorn, with the limits for slow and hostile clients that it lacks, and a drain."""
+
+import asyncio
+import signal
+import socket
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, cast
+
+import structlog
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from app.core.drain import Drain
+
+log = structlog.get_logger("server")
+
+_KEEP_ALIVE = 75  # seconds; longer than the 60 that proxies usually keep an idle connection, so that they close it
+_BACKLOG = 2048
+_SEND_BUFFER = (
+    64 * 1024
+)  # bytes in the kernel for one client; left alone it grows to megabytes for one that reads nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a client may take its time for.
+
+    Attributes:
+        connections: The most that are open at the same time; further ones are closed at once.
+        receive: Seconds in which the headers of a request, and then its body, must have come.
+        send: Seconds for which a client may read nothing while there is something to send.
+        drain_delay: Seconds for which requests are still taken after a signal to end.
+        drain_limit: Seconds for answers in flight after that.
+    """
+
+    connections: int
+    receive: float
+    send: float
+    drain_delay: float
+    drain_limit: float
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1 protocol with a clock for each thing that a client can be slow at."""
+
+    limits: Limits
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Count the connection; expect a request."""
+        self._receiving: asyncio.TimerHandle | None = None
+        self._sending: asyncio.TimerHandle | None = None
+        super().connection_made(transport)
+        if len(self.connections) > self.limits.connections:
+            log.warning("too many connections", limit=self.limits.connections)
+            transport.abort()
+            return
+        if (connection := transport.get_extra_info("socket")) is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        self._expect("headers")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop all clocks."""
+        self._received()
+        self._sent()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request: its headers must follow."""
+        super().on_message_begin()
+        self._expect("headers")
+
+    def on_headers_complete(self) -> None:
+        """The body must follow."""
+        self._expect("body")
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Nothing is expected until the next request, which keep-alive has a clock for."""
+        self._received()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """An answer that did not need the body ends the wait for it, too."""
+        super().on_response_complete()
+        self._received()
+
+    def pause_writing(self) -> None:
+        """The client reads slower than we write."""
+        super().pause_writing()
+        self._sent()
+        self._sending = self.loop.call_later(self.limits.send, self._cut, "reads nothing")
+
+    def resume_writing(self) -> None:
+        """It has read."""
+        self._sent()
+        super().resume_writing()
+
+    def _expect(self, what: str) -> None:
+        self._received()
+        self._receiving = self.loop.call_later(self.limits.receive, self._late, what)
+
+    def _received(self) -> None:
+        if self._receiving is not None:
+            self._receiving.cancel()
+            self._receiving = None
+
+    def _sent(self) -> None:
+        if self._sending is not None:
+            self._sending.cancel()
+            self._sending = None
+
+    def _late(self, what: str) -> None:
+        """Say so to a client that might listen, then cut it off: orderly if it reads, hard if it does not."""
+        log.info("slow client", reason=f"sends its {what} too slowly")
+        self._receiving = None
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if not self.transport.is_closing() and (cycle is None or cycle.response_complete or not cycle.response_started):
+            self.transport.write(_REQUEST_TIMEOUT)
+        self.transport.close()
+        self.loop.call_later(1.0, self.transport.abort)
+
+    def _cut(self, reason: str) -> None:
+        log.info("slow client", reason=reason)
+        self.transport.abort()
+
+
+_BODY = (
+    b'{"error":{"type":"request_timeout","message":"The request did not arrive within RECEIVE_TIMEOUT. '
+    b'Send it without pauses."}}'
+)
+_REQUEST_TIMEOUT = (
+    b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/json\r\nconnection: close\r\n"
+    b"content-length: %d\r\n\r\n%b" % (len(_BODY), _BODY)
+)
+
+
+class DrainingServer(uvicorn.Server):
+    """Ends in steps: readiness says no, then no new connections, then what runs ends; a second signal ends at once."""
+
+    def __init__(self, config: uvicorn.Config, drain: Drain, delay: float) -> None:
+        super().__init__(config)
+        self._drain = drain
+        self._delay = delay
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Run until told to end."""
+        self._loop = asyncio.get_running_loop()
+        await super().serve(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal begins the drain; the second ends it."""
+        if self._drain.draining or not self.started or self._loop is None:
+            self.force_exit = self._drain.draining
+            super().handle_exit(sig, frame)
+            return
+        self._drain.begin()
+        log.info("draining", signal=signal.Signals(sig).name, delay=self._delay)
+        self._captured_signals.append(sig)
+        self._loop.call_soon_threadsafe(self._loop.call_later, self._delay, self._end)
+
+    def _end(self) -> None:
+        self.should_exit = True
+
+
+def make_server(app: Any, drain: Drain, limits: Limits) -> DrainingServer:
+    """A server of ``app`` within ``limits``."""
+    protocol = cast("type[asyncio.Protocol]", type("Protocol", (GuardedProtocol,), {"limits": limits}))
+    config = uvicorn.Config(
+        app,
+        http=protocol,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        backlog=_BACKLOG,
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=limits.drain_limit,  # type: ignore[arg-type]  a float does as well
+    )
+    return DrainingServer(config, drain, limits.drain_delay)

@@ -1,0 +1,1 @@
+"""Overload, faults and failures against real processes over real sockets, from a seed: ``python -m chaos --help``."""
