@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help run test test-sglang test-container contract check lock format fetch-test-models
+.PHONY: help run test chaos test-sglang test-container contract eval check lock format fetch-test-models
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -13,6 +13,9 @@ run: $(VENV)/.runtime  ## Start the whole service on this machine's CPU: embedde
 
 test: $(VENV)/.dev fetch-test-models  ## Run the tests, end to end on the embedded engine included
 	$(BIN)/pytest -m "not sglang and not container"
+
+chaos: $(VENV)/.dev  ## Overload, faults and failures from a seed, about five minutes; ARGS="NAME --seed N" for the long form
+	$(BIN)/python -m chaos $(or $(ARGS),--short)
 
 test-sglang: $(VENV)/.dev  ## Install a real SGLang on the CPU and run the engine contract and the endpoints on it
 	$(PYTHON) deploy/sglang-cpu/install.py
@@ -27,6 +30,9 @@ test-container: $(VENV)/.dev fetch-test-models  ## Build the api image and run i
 contract: $(VENV)/.dev fetch-test-models  ## Run the engine contract on all engines and write docs/contract.md
 	$(BIN)/pytest tests/contract --engines simulator,sglang,embedded
 	$(BIN)/python scripts/contract_table.py
+
+eval: $(VENV)/.dev fetch-test-models  ## Measure scores and decisions on the embedded engine; options in ARGS="--limit 2"
+	ENGINE=$${ENGINE:-embedded} $(BIN)/llm-service eval $(ARGS)
 
 check: $(VENV)/.dev  ## Lint, types, import contracts, and that the lock files match pyproject.toml
 	$(BIN)/ruff check .

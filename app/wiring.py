@@ -1,6 +1,7 @@
 """Settings -> the parts of the service. The only place that chooses between engines."""
 
 import asyncio
+import math
 import secrets
 import shlex
 import sys
@@ -11,11 +12,14 @@ from dataclasses import dataclass
 
 import structlog
 
-from app.api.deps import Services
+from app.api.deps import Services, Timeouts
 from app.config import Settings
 from app.core.admission import Admission
+from app.core.coalescing import Coalescer
+from app.core.drain import Drain
 from app.core.http_pool import HttpPool
 from app.core.llm_engine import LLMEngine
+from app.core.retry import RetryPolicy
 from app.engines.base import EngineHost, RemoteHost
 from app.engines.catalog import find_model
 from app.engines.llamacpp import llamacpp_command
@@ -26,6 +30,7 @@ from app.engines.supervisor import Supervisor
 from app.tasks.chat import ChatDefaults
 from app.tasks.feedback import FEEDBACK
 from app.tasks.interview import interview_step
+from app.tasks.judging.rubric import GRAMMAR as DIGIT_GRAMMAR
 from app.tasks.report import REPORT
 from app.tasks.structured import Policy
 
@@ -68,9 +73,14 @@ async def running_engine(
         model=chosen.model,
         context=chosen.context,
         api_key=chosen.api_key,
-        admission=Admission(settings.max_concurrency or chosen.profile.concurrency, settings.max_queue),
+        admission=Admission(
+            settings.max_concurrency or chosen.profile.concurrency,
+            settings.max_queue,
+            max_wait=settings.max_wait or math.inf,
+        ),
         pool=pool,
         grammars=_grammars(settings) if warm else (),
+        retries=RetryPolicy(stall=settings.stall_timeout),
     )
     tasks = [asyncio.create_task(engine.monitor.run(), name="engine monitor")]
     if chosen.supervisor is not None:
@@ -81,34 +91,64 @@ async def running_engine(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await engine.close()
         pool.close()
 
 
 @asynccontextmanager
-async def running_services(settings: Settings, *, with_engine: bool = False) -> AsyncGenerator[Services, None]:
+async def running_services(
+    settings: Settings, drain: Drain, *, with_engine: bool = False
+) -> AsyncGenerator[Services, None]:
     """Open everything the API needs; see ``running_engine``.
 
     Raises:
         StartupError: the embedded model is missing.
     """
-    async with running_engine(settings, with_engine=with_engine) as engine:
+    async with running_engine(settings, with_engine=with_engine) as engine, _sharing(settings) as coalescer:
         yield Services(
             engine=engine,
             chat=ChatDefaults(settings.default_temperature, settings.default_max_tokens),
             step=interview_step(settings.interview_order),
             policy=_policy(settings),
-            request_timeout=settings.request_timeout,
+            timeouts=_timeouts(settings, SGLANG if settings.engine == "sglang" else EMBEDDED),
+            coalescer=coalescer,
+            idempotency_seconds=settings.idempotency_seconds,
+            drain=drain,
             started_at=int(time.time()),
         )
 
 
+@asynccontextmanager
+async def _sharing(settings: Settings) -> AsyncGenerator[Coalescer, None]:
+    coalescer = Coalescer(settings.retry_grace_seconds)
+    try:
+        yield coalescer
+    finally:
+        await coalescer.close()
+
+
+def _timeouts(settings: Settings, profile: EngineProfile) -> Timeouts:
+    """Never more than REQUEST_TIMEOUT, unless a task's own setting says so."""
+    usual = min(settings.request_timeout, profile.task_timeout or settings.request_timeout)
+    return Timeouts(
+        settings.request_timeout,
+        {
+            FEEDBACK.name: settings.feedback_timeout or usual,
+            interview_step(settings.interview_order).name: settings.interview_timeout or usual,
+            REPORT.name: settings.report_timeout or usual,
+        },
+    )
+
+
 def _grammars(settings: Settings) -> list[str]:
     tasks = (FEEDBACK, interview_step(settings.interview_order), REPORT)
-    return [task.grammars[language] for task in tasks for language in _policy(settings).languages]
+    languages = _policy(settings).languages
+    wanted = [grammar for task in tasks for language in languages for grammar in task.grammars(language)]
+    return [DIGIT_GRAMMAR, *dict.fromkeys(wanted)]
 
 
 def _policy(settings: Settings) -> Policy:
-    return Policy(language=settings.language, stall=settings.stall_timeout)
+    return Policy(settings.language, settings.stall_timeout, settings.pass_score)
 
 
 def sglang_options(settings: Settings, extra: Sequence[str] = ()) -> SGLangOptions:

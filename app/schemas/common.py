@@ -1,8 +1,10 @@
 """What the wire models of all endpoints share."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from app.schemas.scoring import DecisionMeta, Evidence, IntegrityFlag, ScoreMeta
 
 # Also bounded by MAX_BODY_BYTES; the model's context is far smaller than both.
 PromptText = Annotated[str, StringConstraints(min_length=1, max_length=200_000, pattern=r"\S")]
@@ -35,6 +37,17 @@ class Meta(BaseModel):
     attempts: int = Field(ge=1, description="Generations this answer took.", examples=[1])
     repaired: list[str] = Field(description="What was changed to fit the contract; empty if nothing.", examples=[[]])
     usage: TokenUsage
+    judged: Literal["fields", "labels", "whole prompt"] = Field(
+        "whole prompt",
+        description="Where question and answer were found: in fields of the request, by labels in the prompt, or not.",
+    )
+    score: ScoreMeta | None = Field(default=None, description="How the score was measured.")
+    scores: list[ScoreMeta] | None = Field(default=None, description="The same for each question of a report.")
+    decision: DecisionMeta | None = Field(default=None, description="What the next step was chosen from.")
+    evidence: list[Evidence] | None = Field(default=None, description="Quotes that the points of a report rest on.")
+    integrity_flags: list[IntegrityFlag] = Field(
+        default_factory=list[IntegrityFlag], description="Passages that look like attempts to steer the judge."
+    )
 
 
 class ErrorBody(BaseModel):

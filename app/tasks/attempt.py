@@ -78,8 +78,13 @@ class Attempt:
         """Whether the engine gave up, or was given up on, before it said anything."""
         return not self._pieces and self.ending in _BEGUN
 
-    async def events(self, slot: Slot, generation: Generation) -> AsyncGenerator[PartialEvent, None]:
+    async def events(self, slot: Slot, generation: Generation, *, again: bool) -> AsyncGenerator[PartialEvent, None]:
         """Run the generation; leaving early cancels it in the engine.
+
+        Args:
+            slot: The place at the engine.
+            generation: What is asked.
+            again: Whether the last generation in this slot failed to answer the same.
 
         Raises:
             ServiceError: the engine refused the generation (see ``Slot.stream``). Failures after that only end it.
@@ -87,7 +92,7 @@ class Attempt:
         async with AsyncExitStack() as stack:
             try:
                 async with asyncio.timeout(min(self._patience.first(), self._patience.left())):
-                    tokens = await stack.enter_async_context(slot.stream(generation))
+                    tokens = await stack.enter_async_context(slot.stream(generation, again=again))
             except TimeoutError:
                 self._give_up()
                 return

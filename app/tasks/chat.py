@@ -66,7 +66,16 @@ async def complete(engine: LLMEngine, generation: Generation, deadline: Deadline
     Raises:
         ServiceError: see ``LLMEngine.admit`` and ``Slot.stream``.
     """
-    async with stream(engine, generation, deadline) as events:
+    async with engine.admit(generation.priority, deadline) as slot:
+        try:
+            return await _whole(slot, generation, engine.stall)
+        except EngineFailure:
+            # Nobody has heard of it yet. Whether the engine may be asked again is known where calls to it are begun.
+            return await _whole(slot, generation, engine.stall, again=True)
+
+
+async def _whole(slot: Slot, generation: Generation, stall: float, *, again: bool = False) -> Answer:
+    async with aclosing(_events(slot, generation, stall, again=again)) as events:
         *_, last = [event async for event in events]
     if not isinstance(last, Answer):
         raise TypeError("a chat stream ends with its whole answer")
@@ -85,14 +94,19 @@ async def stream(
     Raises:
         ServiceError: see ``LLMEngine.admit`` and ``Slot.stream``; also from the iterator.
     """
-    async with engine.admit(generation.priority, deadline) as slot, aclosing(_events(slot, generation)) as events:
+    async with (
+        engine.admit(generation.priority, deadline) as slot,
+        aclosing(_events(slot, generation, engine.stall)) as events,
+    ):
         yield _joined(await anext(events), events)
 
 
-async def _events(slot: Slot, generation: Generation) -> AsyncGenerator[Event, None]:
+async def _events(
+    slot: Slot, generation: Generation, stall: float, *, again: bool = False
+) -> AsyncGenerator[Event, None]:
     pieces: list[str] = []
-    async with slot.stream(generation) as tokens:
-        async for piece in tokens:
+    async with slot.stream(generation, again=again) as tokens:
+        async for piece in tokens.within(stall):
             pieces.append(piece)
             yield piece
         if tokens.finish == "abort":

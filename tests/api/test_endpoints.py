@@ -10,32 +10,42 @@ import pytest
 from app.schemas.feedback import FeedbackResponse
 from app.schemas.interview import InterviewStepResponse
 from app.schemas.report import ReportResponse
+from tests.api.judged import BROKEN_MEASURE, asking, bodies, words
 from tests.simulator.sim_harness import Simulator
 from tests.support.prompts import feedback_prompt, report_prompt, step_prompt
 from tests.support.service import Service
 
-FEEDBACK_ANSWER = {"feedback": "정확하고 구체적인 답변입니다.", "improvement_suggestion": None}
+TEXT = {"feedback": "정확하고 구체적인 답변입니다.", "improvement_suggestion": None}
 
 
 def test_feedback_passes_from_six_on(api_service: Service, api_engine: Simulator) -> None:
     for score, passed in ((5, False), (6, True)):
-        api_engine.script(json.dumps(FEEDBACK_ANSWER | {"score": score}, ensure_ascii=False))
+        api_engine.fault(**BROKEN_MEASURE)  # so that the model's own number counts
+        api_engine.script(words(score=score, **TEXT))
         answer = FeedbackResponse.model_validate(api_service.post("/api/feedback", feedback_prompt()).json())
         assert (answer.score, answer.is_passed) == (score, passed)
 
 
 def test_an_answer_that_breaks_the_contract_is_asked_for_once_more(api_service: Service, api_engine: Simulator) -> None:
-    good = json.dumps(FEEDBACK_ANSWER | {"score": 7}, ensure_ascii=False)
-    api_engine.script('{"feedback":"잘려 버린', good)
+    api_engine.script("4", '{"score":7,"feedback":"잘려 버린', words(score=7, **TEXT))
     answer = FeedbackResponse.model_validate(api_service.post("/api/feedback", feedback_prompt()).json())
-    assert (answer.score, answer.meta.attempts) == (7, 2)
+    assert (answer.score, answer.meta.attempts, answer.meta.repaired) == (7, 2, [])
 
 
 def test_two_answers_that_break_the_contract_are_closed_and_marked(api_service: Service, api_engine: Simulator) -> None:
-    api_engine.script("{", "{")
+    api_engine.script("{", "{", "{")
     answer = FeedbackResponse.model_validate(api_service.post("/api/feedback", feedback_prompt()).json())
     assert (answer.meta.attempts, answer.is_passed) == (2, False)
     assert "score: not given by the model" in answer.meta.repaired
+
+
+def test_a_measured_score_stands_in_an_answer_that_had_to_be_closed(
+    api_service: Service, api_engine: Simulator
+) -> None:
+    api_engine.script("5", "{", "{")
+    answer = FeedbackResponse.model_validate(api_service.post("/api/feedback", feedback_prompt()).json())
+    assert (answer.meta.attempts, answer.score, answer.is_passed) == (2, 9, True)
+    assert "feedback: not given by the model" in answer.meta.repaired
 
 
 @pytest.mark.usefixtures("api_engine")
@@ -48,8 +58,20 @@ def test_the_caller_s_text_reaches_the_engine_first_and_unchanged(api_service: S
     prompt = step_prompt()
     api_service.post("/api/interview/step", prompt)
     system, user = _last_generation(api_engine)["messages"]
-    assert system == {"role": "system", "content": prompt["system_prompt"]}
-    assert user["content"].startswith(prompt["user_prompt"] + "\n\n---\n[출력 규칙]")
+    assert (system["role"], user["role"]) == ("system", "user")
+    assert system["content"].startswith(prompt["system_prompt"] + "\n\n---\n[출력 규칙]")
+    assert user["content"].startswith(prompt["user_prompt"] + "\n\n---\n")
+    assert "[출력 규칙]" in user["content"].removeprefix(prompt["user_prompt"])
+
+
+def test_two_calls_of_a_phase_share_everything_up_to_the_user_s_text(
+    api_service: Service, api_engine: Simulator
+) -> None:
+    for answer in ("메모리를 자동으로 회수하는 기능입니다.", "참조를 세어 가며 객체를 지우는 방식입니다."):
+        api_service.post("/api/interview/step", step_prompt(0, answer))
+    first, second = asking(api_engine)
+    assert first["messages"][0] == second["messages"][0]
+    assert first["messages"][1] != second["messages"][1]
 
 
 def test_only_known_fields_reach_the_engine(api_service: Service, api_engine: Simulator) -> None:
@@ -98,5 +120,5 @@ def test_every_endpoint_is_documented_with_an_example(api_service: Service) -> N
 
 
 def _last_generation(engine: Simulator) -> dict[str, Any]:
-    """The body of the last request to generate; readiness probes come in between."""
-    return [request["body"] for request in engine.state(last=50)["requests"] if request["body"]][-1]
+    """The body of the last request to generate."""
+    return bodies(engine)[-1]

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from tests.simulator.sim_harness import Simulator
-from tests.support.prompts import Prompt, feedback_prompt, report_prompt, step_prompt
+from tests.support.prompts import GOOD_ANSWER, Prompt, feedback_prompt, report_prompt, step_prompt
 from tests.support.service import Service
 
 TASKS = {
@@ -50,10 +50,29 @@ def test_what_was_told_is_what_the_result_says(api_service: Service, path: str, 
     result = events[-1][1]
     told = heard(events)
     for field, value in result.items():
-        if field != "meta" and (field in told or not isinstance(value, list)):
+        if field != "meta":
             assert told[field] == value, field
     plain = api_service.post(path, prompt).json()
     assert set(result) == set(plain)
+
+
+@pytest.mark.usefixtures("api_engine")
+def test_a_report_tells_each_question_when_it_is_done_and_then_the_summary(api_service: Service) -> None:
+    events = events_of(api_service.post("/api/report?stream=true", report_prompt(5)).text)
+    assert events[0][1]["fields"][:2] == ["question_feedbacks", "summary"]
+    done = [at for at, (_, data) in enumerate(events) if data.get("field", "").startswith("question_feedbacks.")]
+    summary = [at for at, (_, data) in enumerate(events) if data.get("field") == "summary"]
+    assert max(done) < min(summary)
+    told = {events[at][1]["field"]: events[at][1]["value"] for at in done}
+    entries = events[-1][1]["question_feedbacks"]
+    assert told == {f"question_feedbacks.{number}": entry for number, entry in enumerate(entries)}
+
+
+@pytest.mark.usefixtures("api_engine")
+def test_a_score_is_told_before_the_words_for_it(api_service: Service) -> None:
+    events = events_of(api_service.post("/api/feedback?stream=true", feedback_prompt()).text)
+    assert events[0][1]["fields"] == ["score", "feedback", "improvement_suggestion"]
+    assert events[1] == ("field", {"field": "score", "value": events[-1][1]["score"]})
 
 
 @pytest.mark.usefixtures("api_engine")
@@ -88,7 +107,7 @@ def test_action_comes_whole_and_before_the_message(api_service: Service, api_eng
 
 def test_a_second_attempt_is_told_as_replacements(api_service: Service, api_engine: Simulator) -> None:
     whole = json.dumps(STEP, ensure_ascii=False, separators=(",", ":"))
-    api_engine.script('{"action":"NEW_TOPIC","message":"다른 질문을', whole)
+    api_engine.script("4", '{"action":"NEW_TOPIC","message":"다른 질문을', whole)
     events = events_of(api_service.post("/api/interview/step?stream=true", step_prompt()).text)
     assert ("replace", {"field": "action", "value": "FOLLOW_UP"}) in events
     assert ("replace", {"field": "message", "value": STEP["message"]}) in events
@@ -116,6 +135,8 @@ def test_the_first_sentence_is_among_the_first_two_fifths_of_what_is_generated(
 def test_a_phase_that_ends_is_one_whole_answer(api_service: Service, api_engine: Simulator) -> None:
     closing = {**STEP, "action": "NEXT_PHASE", "message": None}
     api_engine.script(json.dumps(closing, ensure_ascii=False, separators=(",", ":")))
-    body = api_service.post("/api/interview/step", step_prompt()).json()
+    asked = [{"question": f"{topic}란 무엇인가요?", "answer": GOOD_ANSWER} for topic in ("캐시", "잠금", "인덱스")]
+    prompt = {**step_prompt(), "history": asked, "follow_up_count": 2, "follow_up_limit": 2}
+    body = api_service.post("/api/interview/step", prompt).json()
     assert (body["action"], body["message"]) == ("NEXT_PHASE", None)
     assert (body["meta"]["attempts"], body["meta"]["finish"], body["meta"]["repaired"]) == (1, "stop", [])

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from app.core.admission import Admission
 from app.core.http_pool import HttpPool
 from app.core.llm_engine import LLMEngine
+from app.core.retry import RetryPolicy
 from app.engines.base import RemoteHost
 from tests.contract.engines import CONTEXT, ENGINES, EngineUnderTest
 from tests.support.service import ROOT
@@ -43,12 +45,13 @@ class connected:  # noqa: N801  used like a function
         self._pool = HttpPool()
         self._engine = LLMEngine(
             host=RemoteHost("127.0.0.1", tested.port),
-            profile=tested.profile,
+            profile=replace(tested.profile, load_path=None),  # the engine's own queue is on trial, not ours
             model="contract",
             context=CONTEXT,
             api_key=api_key,
             admission=Admission(64, 0),
             pool=self._pool,
+            retries=RetryPolicy(attempts=1),  # what an engine says, and not what is made of it
         )
 
     async def __aenter__(self) -> LLMEngine:

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated
 
 import pytest
@@ -13,13 +15,18 @@ from app.core.generation import Generation, Message, Priority, Sampling
 from app.core.grammar import grammar_for
 from app.core.llm_engine import LLMEngine
 from app.errors import EngineFailure, Overloaded, PromptTooLong, ServiceError
+from app.tasks.attempt import Patience
 from app.tasks.feedback import FeedbackAnswer
-from app.tasks.interview import MessageFirst
+from app.tasks.interview import MESSAGE_FIRST
+from app.tasks.judging.case import Case, Exchange
+from app.tasks.judging.measure import measure
+from app.tasks.judging.rubric import GRAMMAR as DIGIT
 from tests.contract.conftest import connected
 from tests.contract.engines import QUEUE, SLOTS, EngineUnderTest
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
 
+STEP = MESSAGE_FIRST.shapes[-1]  # all three actions
 Record = Callable[[object], None]
 
 QUESTION = "What is the capital of France? Answer in one short sentence."
@@ -126,11 +133,41 @@ async def test_the_grammar_of_feedback_gives_a_valid_answer(engine: LLMEngine, r
 
 async def test_the_grammar_of_a_step_gives_a_valid_answer(engine: LLMEngine, record: Record) -> None:
     pieces, finish, *_ = await run(
-        engine, ask(tokens=1800, grammar=grammar_for(MessageFirst, "en"), sampling=Sampling(temperature=0.3, seed=2))
+        engine, ask(tokens=1800, grammar=STEP.grammars["en"], sampling=Sampling(temperature=0.3, seed=2))
     )
     record({"finish": finish})
     assert finish == "stop"
-    MessageFirst.model_validate_json("".join(pieces))
+    STEP.model.model_validate_json("".join(pieces))
+
+
+async def test_a_digit_comes_with_the_probabilities_of_its_alternatives(engine: LLMEngine, record: Record) -> None:
+    question = "How many of the two answers are right: none, one or both? Write one digit from 0 to 5."
+    generation = replace(ask(question, tokens=1, grammar=DIGIT), alternatives=20)
+    async with engine.admit(generation.priority, Deadline.after(200)) as slot, slot.stream(generation) as tokens:
+        text = "".join([piece async for piece in tokens])
+    (likely,) = tokens.alternatives
+    digits = {token.strip(): logprob for token, logprob in likely.items() if token.strip() in set("012345")}
+    record({"digits": len(digits) >= 2, "finite": all(map(math.isfinite, digits.values()))})
+    assert text.strip() in digits
+    assert len(digits) >= 2
+    assert all(math.isfinite(logprob) and logprob <= 0 for logprob in digits.values())
+
+
+async def test_an_answer_is_measured(engine: LLMEngine, record: Record) -> None:
+    exchange = Exchange(
+        "What is an index in a database?",
+        "A sorted structure beside the table that finds rows without reading all of them.",
+    )
+    async with engine.admit(Priority.FEEDBACK, Deadline.after(200)) as slot:
+        measured = await measure(slot, Case(), exchange, "en", Patience(Deadline.after(200), 60))
+    meta = measured.meta
+    record({"method": meta.method, "digits": len(meta.distribution) >= 2})
+    assert meta.method == "expected value of one token"
+    assert len(meta.distribution) >= 2
+    assert sum(meta.distribution.values()) == pytest.approx(1, abs=0.001)
+    assert meta.expected is not None
+    assert measured.score == math.floor(meta.expected + 0.5)
+    assert measured.usage.completion_tokens >= 1
 
 
 async def test_pieces_are_whole_characters_and_korean_only(engine: LLMEngine, record: Record) -> None:

@@ -41,6 +41,14 @@ def clean_environment(**variables: str) -> dict[str, str]:
         "LOG_",
         "DEVICE",
         "TENSOR_",
+        "FEEDBACK_",
+        "INTERVIEW_",
+        "REPORT_",
+        "RETRY_",
+        "IDEMPOTENCY_",
+        "RECEIVE_",
+        "SEND_",
+        "DRAIN_",
     }
     kept = {k: v for k, v in os.environ.items() if not any(k.startswith(prefix) for prefix in ours)}
     return kept | {"MODELS_DIR": str(ROOT / "models")} | variables
@@ -106,9 +114,10 @@ class Service:
         """What the service printed so far."""
         return self.output.read_text(errors="replace")
 
-    def post(self, path: str, body: Any, timeout: float = 300) -> httpx2.Response:
-        """POST ``body`` as JSON."""
-        return httpx2.post(f"{self.url}{path}", json=body, timeout=timeout)
+    def post(self, path: str, body: Any, timeout: float = 300, **headers: str) -> httpx2.Response:
+        """POST ``body`` as JSON; tests repeat themselves and want a new answer each time."""
+        given = {"Cache-Control": "no-store"} | {name.replace("_", "-"): value for name, value in headers.items()}
+        return httpx2.post(f"{self.url}{path}", json=body, timeout=timeout, headers=given)
 
     def engine(self) -> psutil.Process:
         """The engine's process."""

@@ -1,6 +1,7 @@
 """Admission against a model of it: any order of coming, leaving and being cancelled."""
 
 import asyncio
+import math
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -15,11 +16,16 @@ from tests.unit.visitors import Visitor, everybody_waits
 
 T = TypeVar("T")
 
+SHARES = {Priority.INTERVIEW_STEP: 1.0, Priority.FEEDBACK: 0.9, Priority.CHAT: 0.75, Priority.REPORT: 0.5}
+
 pick = st.integers(0, 1000)
 
 
 class AdmissionMachine(RuleBasedStateMachine):
-    """The model is two lists: who is inside, and who waits, in the order in which they will go in."""
+    """The model is two lists: who is inside, and who waits, in the order in which they want to go in.
+
+    Reports go in only while they hold less than three quarters of the places.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,7 +40,7 @@ class AdmissionMachine(RuleBasedStateMachine):
         self.run(self._empty)
         self.runner.close()
 
-    @initialize(slots=st.integers(1, 3), max_queue=st.sampled_from([0, 1, 4, 8]))
+    @initialize(slots=st.integers(1, 5), max_queue=st.sampled_from([0, 1, 4, 8]))
     def open(self, slots: int, max_queue: int) -> None:
         """Any size, the smallest included."""
         self.admission = Admission(slots, max_queue)
@@ -44,9 +50,10 @@ class AdmissionMachine(RuleBasedStateMachine):
         """One more: it goes in, waits or is refused."""
         visitor = self.run(lambda: self._arrive(priority))
         self.arrivals += 1
-        if len(self.inside) < self.admission.slots:
+        overtakes = priority is not Priority.REPORT or all(p is not priority for p, _, _ in self.waiting)
+        if self._may_enter(priority) and overtakes:
             self.inside.append(visitor)
-        elif len(self.waiting) < self.admission.max_queue:
+        elif len(self.waiting) < math.ceil(self.admission.max_queue * SHARES[priority]):
             self.waiting.append((priority, self.arrivals, visitor))
             self.waiting.sort(key=lambda entry: entry[:2])
         else:
@@ -98,9 +105,16 @@ class AdmissionMachine(RuleBasedStateMachine):
         assert all(visitor.inside for visitor in self.inside)
         assert not any(visitor.inside or visitor.task.done() for _, _, visitor in self.waiting)
 
+    def _may_enter(self, priority: Priority) -> bool:
+        slots = self.admission.slots
+        reports = sum(visitor.priority is Priority.REPORT for visitor in self.inside)
+        return len(self.inside) < slots and (priority is not Priority.REPORT or reports < max(1, 3 * slots // 4))
+
     def _next_goes_in(self) -> None:
-        if self.waiting:
-            self.inside.append(self.waiting.pop(0)[2])
+        for entry in list(self.waiting):
+            if self._may_enter(entry[0]):
+                self.waiting.remove(entry)
+                self.inside.append(entry[2])
 
     async def _arrive(self, priority: Priority) -> Visitor:
         visitor = Visitor(self.admission, priority)

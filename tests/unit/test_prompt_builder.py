@@ -9,20 +9,26 @@ from app.core.prompt_builder import LANGUAGES, Contract, Language, build_message
 honest = st.text(alphabet=st.sampled_from("가나다라 abc.,?!:\n\t[]{}\"'123"))
 
 
-@given(honest, honest, honest)
-def test_the_callers_text_stays_byte_for_byte_in_front(system: str, user: str, contract: str) -> None:
-    first, last = build_messages(system, user, contract)
-    assert (first.role, first.content) == ("system", system)
-    assert last.role == "user"
-    assert last.content.startswith(user)
-    assert last.content.endswith(contract)
+@given(honest, honest, honest, honest)
+def test_the_callers_text_stays_byte_for_byte_in_front(system: str, user: str, contract: str, words: str) -> None:
+    first, last = build_messages(system, user, contract, words)
+    assert (first.role, last.role) == ("system", "user")
+    assert first.content == f"{system}\n\n---\n{contract}"
+    assert last.content == (f"{user}\n\n---\n{words}" if words else user)
+
+
+@given(honest, honest, honest, honest, honest)
+def test_what_holds_for_one_call_only_never_touches_the_system_prompt(
+    system: str, one: str, other: str, words: str, more: str
+) -> None:
+    assert build_messages(system, one, "contract", words)[0] == build_messages(system, other, "contract", more)[0]
 
 
 @given(honest, honest, honest, honest)
 def test_prompts_that_begin_alike_give_messages_that_begin_alike(
     system: str, shared: str, one: str, other: str
 ) -> None:
-    messages = [build_messages(system, shared + rest, "contract") for rest in (one, other)]
+    messages = [build_messages(system, shared + rest, "contract", f"words {rest}") for rest in (one, other)]
     assert messages[0][0] == messages[1][0]
     assert all(last.content.startswith(shared) for _, last in messages)
 

@@ -19,6 +19,7 @@ class Visitor:
     """A task that asks for a place, holds it until told to leave, and can take another one down with it.
 
     Attributes:
+        priority: As it was told.
         inside: It holds a place now.
         victim: Cancelled in the very step in which this one gives its place back.
     """
@@ -29,7 +30,7 @@ class Visitor:
         self.inside = False
         self.victim: Visitor | None = None
         self._admission = admission
-        self._priority = priority
+        self.priority = priority
         self._deadline = deadline or Deadline.after(60)
         self._leave = asyncio.Event()
         self.task = asyncio.create_task(self._visit())
@@ -39,7 +40,7 @@ class Visitor:
         self._leave.set()
 
     async def _visit(self) -> None:
-        async with self._admission.admit(self._priority, self._deadline):
+        async with self._admission.admit(self.priority, self._deadline):
             self.inside = True
             try:
                 await self._leave.wait()

@@ -97,7 +97,8 @@ def test_only_accepted_fields_reach_the_engine(api_service: Service, api_engine:
     )
     assert answer.status_code == 200
     body = last_generation(api_engine)
-    from_the_service = {"top_k", "min_p", "repetition_penalty", "stream_options", "chat_template_kwargs", "priority"}
+    from_the_service = {"top_k", "min_p", "repetition_penalty", "stream_options", "chat_template_kwargs"}
+    from_the_service |= {"priority", "rid"}
     assert {name: value for name, value in body.items() if name not in from_the_service} == {
         "model": MODEL,
         "messages": [

@@ -1,0 +1,60 @@
+"""Whether the words of a feedback agree with its score. Pure.
+
+A check of last resort, by words that praise or blame the whole answer: the prompt already asks for words that fit.
+"""
+
+import re
+
+LOW, HIGH = 3, 8  # up to LOW there is nothing to praise, from HIGH on nothing to blame
+
+_PRAISE = re.compile(
+    r"(?:매우|아주|정말|상당히|꽤|굉장히)\s*(?:잘|좋|훌륭|정확|구체|명확|논리|인상|우수|뛰어|깊)"
+    r"|잘\s*(?:설명|답변|정리|이해|표현|작성|대답|알고|보여|드러|짚|언급|제시)(?!하지|되지|하려면|하기|해야|할\s*수|해\s*주|드리지|되어야|할\s*필요)"
+    r"|(?:훌륭|탁월|우수|완벽|인상적|모범적)(?:한|합니다|했|하게|하며|하고|이|입니다)"
+    r"|(?:정확|명확|구체적|논리적|체계적|충실|적절)(?:하게|히|으로)\s*(?:잘\s*)?(?:설명|답변|이해|제시|언급|정리|짚|표현|전달|서술)(?:하셨|했습|하였|하고\s*있|되어\s*있|해\s*주셨|한\s*점)"
+    r"|(?:excellent|outstanding|impressive|great|very\s+good|well[- ](?:explained|structured))\s",
+    re.IGNORECASE,
+)
+_BLAME = re.compile(
+    r"(?:매우|전혀|많이|상당히|크게|너무)\s*(?:부족|미흡|모호|짧|틀|부정확|아쉽|없)"
+    r"|(?:잘못|틀리게|부정확하게|엉뚱하게)\s*(?:설명|답변|이해|알|말|언급)"
+    r"|(?:틀린|잘못된|사실과\s*다른|무관한|관련\s*없는|성의\s*없는|불성실한)\s*(?:답변|내용|설명|정보|이해)"
+    r"|(?:답변|설명|내용|이해|근거|깊이|구체성)(?:이|가|은|는|도|의)?\s*(?:많이\s*|매우\s*|다소\s*)?(?:부족합|부족했|부족하며|부족하고|미흡합|미흡했|틀렸|모호합|없습)"
+    r"|(?:핵심|질문|주제)(?:을|를|에서)?\s*(?:벗어)|(?:부족한|미흡한)\s*(?:부분|점|내용|답변|설명)"
+    r"|답(?:변)?(?:을|를)?\s*(?:하지\s*않|하지\s*못|못\s*했|거부)"
+    r"|(?:wrong|incorrect|insufficient|inadequate|poor|irrelevant)\b",
+    re.IGNORECASE,
+)
+_SENTENCE = re.compile(r"[^.!?]+(?:[.!?]+\s*|$)")
+_NEGATED = re.compile(r"(?:지\s*(?:않|못)|없|아니|부족|어렵|않았|못했|not\s|n't\s|no\s)[^.!?]{0,12}$", re.IGNORECASE)
+
+
+def contradiction(text: str, score: int) -> str | None:
+    """The words of ``text`` that do not go with ``score`` (0-10), or None if there are none."""
+    if score <= LOW:
+        pattern = _PRAISE
+    elif score >= HIGH:
+        pattern = _BLAME
+    else:
+        return None
+    for found in pattern.finditer(text):
+        rest = text[found.end() : _end_of_sentence(text, found.end())]
+        if not _denied(rest):
+            return found.group().strip()
+    return None
+
+
+def without_contradictions(text: str, score: int) -> str:
+    """``text`` without the sentences that contradict ``score``; empty if nothing else is left."""
+    sentences = [found.group() for found in _SENTENCE.finditer(text)]
+    return "".join(one for one in sentences if contradiction(one, score) is None).strip()
+
+
+def _end_of_sentence(text: str, start: int) -> int:
+    ends = [at for mark in ".!?" if (at := text.find(mark, start)) >= 0]
+    return min(ends, default=len(text))
+
+
+def _denied(rest: str) -> bool:
+    """Whether the sentence takes its words back: "잘 설명했다고 보기 어렵습니다", "틀린 내용은 없습니다"."""
+    return bool(_NEGATED.search(rest))

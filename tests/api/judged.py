@@ -1,0 +1,41 @@
+"""Which of an engine's requests measured an answer, and which asked for words."""
+
+import json
+from collections import Counter
+from typing import Any
+
+from tests.simulator.sim_harness import CHAT, Simulator
+
+MEASURING = '"max_tokens":1,'  # in the raw body of a measuring call, for faults that are to hit only those
+BROKEN_MEASURE: dict[str, Any] = {"kind": "abort", "tokens": 0, "match": MEASURING}
+
+
+def bodies(engine: Simulator, since: float = 0.0) -> list[Any]:
+    """What the engine was asked to generate after ``since`` by its own clock, as far as it remembers."""
+    requests = engine.state(last=1000)["requests"]
+    return [one["body"] for one in requests if one["path"] == CHAT and one["received"] > since]
+
+
+def last_heard(engine: Simulator) -> float:
+    """When its last request came, by the engine's own clock."""
+    return max((one["received"] for one in engine.state(last=1000)["requests"]), default=0.0)
+
+
+def measuring(engine: Simulator) -> list[Any]:
+    """The calls that measured an answer."""
+    return [body for body in bodies(engine) if body["max_tokens"] == 1]
+
+
+def asking(engine: Simulator) -> list[Any]:
+    """The calls that asked for words."""
+    return [body for body in bodies(engine) if body["max_tokens"] > 1]
+
+
+def tries(calls: list[Any]) -> Counter[str]:
+    """How often each thing was asked; what the service adds after its last rule is not part of what it is."""
+    return Counter(call["messages"][-1]["content"].rpartition("\n---\n")[0] for call in calls)
+
+
+def words(**said: Any) -> str:
+    """An answer as a constrained model writes it."""
+    return json.dumps(said, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,81 @@
+"""Words that praise a low score or blame a high one are found; words that fit, and words taken back, are not."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.tasks.judging.agreement import HIGH, LOW, contradiction
+
+PRAISE = (
+    "핵심 개념을 매우 잘 설명했습니다.",
+    "답변이 훌륭합니다.",
+    "정확하게 설명하셨습니다.",
+    "구체적으로 잘 짚었습니다.",
+    "An excellent answer with examples.",
+)
+BLAME = (
+    "설명이 매우 부족합니다.",
+    "개념을 잘못 이해하고 있습니다.",
+    "질문과 무관한 답변입니다.",
+    "답변을 하지 않았습니다.",
+    "The answer is wrong and short.",
+)
+FITS_LOW = (
+    "잘 설명했다고 보기 어렵습니다.",
+    "핵심을 정확하게 설명하지 못했습니다.",
+    "구체적인 사례를 들어 설명해야 합니다.",
+    "개념을 잘 설명하려면 예가 필요합니다.",
+    "질문에 답하지 않았습니다. 수집 과정을 말했어야 합니다.",
+)
+FITS_HIGH = (
+    "틀린 내용은 없습니다.",
+    "잘못된 설명이 없고 사례가 좋습니다.",
+    "정확하고 사례도 구체적입니다.",
+)
+
+
+@pytest.mark.parametrize("text", PRAISE)
+@pytest.mark.parametrize("score", range(11))
+def test_praise_contradicts_low_scores_only(text: str, score: int) -> None:
+    found = contradiction(text, score)
+    assert (found is not None) == (score <= LOW)
+    assert found is None or found in text
+
+
+@pytest.mark.parametrize("text", BLAME)
+@pytest.mark.parametrize("score", range(11))
+def test_blame_contradicts_high_scores_only(text: str, score: int) -> None:
+    found = contradiction(text, score)
+    assert (found is not None) == (score >= HIGH)
+    assert found is None or found in text
+
+
+@pytest.mark.parametrize("text", FITS_LOW)
+def test_what_fits_a_low_score_is_no_contradiction(text: str) -> None:
+    assert contradiction(text, 1) is None
+
+
+@pytest.mark.parametrize("text", FITS_HIGH)
+def test_what_fits_a_high_score_is_no_contradiction(text: str) -> None:
+    assert contradiction(text, 9) is None
+
+
+def test_words_taken_back_do_not_hide_other_words_that_stand() -> None:
+    assert contradiction("틀린 내용은 없습니다. 다만 근거가 매우 부족합니다.", 9)
+
+
+@given(st.text(), st.integers(0, 10))
+def test_any_text_can_be_checked(text: str, score: int) -> None:
+    found = contradiction(text, score)
+    assert found is None or found in text
+
+
+@pytest.mark.parametrize("piece", ["매우 잘 ", "정확하게 ", "틀린 내용 ", "답변이 많이 ", "가", " ", "wrong "])
+def test_a_very_long_text_takes_no_long_time(piece: str) -> None:
+    text = piece * (100_000 // len(piece))
+    started = time.process_time()
+    contradiction(text, 0)
+    contradiction(text, 10)
+    assert time.process_time() - started < 2
