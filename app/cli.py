@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from app import operating
 from app.config import Settings, load_settings
 from app.core.drain import Drain
 from app.doctor.report import run_doctor
@@ -147,6 +148,10 @@ def openapi() -> None:
     """Print the OpenAPI document."""
     schema = create_app(load_settings()).openapi()
     sys.stdout.write(json.dumps(schema, ensure_ascii=False, indent=2) + "\n")
+
+
+cli.add_typer(operating.audit, name="audit")
+cli.command()(operating.top)
 
 
 class _Bar:
