@@ -163,9 +163,8 @@ def test_a_file_that_cannot_be_written_is_one_sentence_at_the_start(tmp_path: Pa
 
 def command(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     environment = clean_environment(**variables)
-    return subprocess.run(
-        [str(LLM_SERVICE), *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=60
-    )
+    line = [str(LLM_SERVICE), *arguments]
+    return subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_the_export_has_a_row_for_every_score_and_step(own_engine: Simulator, tmp_path: Path) -> None:
@@ -222,7 +221,7 @@ def _record(day: str) -> dict[str, Any]:
     return {
         "version": 1, "time": f"{day}T12:00:00.000+00:00", "request_id": "x", "decided_by": "x", "key": "=cmd()",
         "task": "feedback", "contract": "c", "engine": "e", "model": "m",
-        "input": {"sha256": "0", "user_prompt_length": 1}, "generations": [], "decided": {"score": 3, "is_passed": False},
-        "scores": [], "decision": None, "finish": "stop", "attempts": 1, "repaired": [], "integrity_flags": [],
+        "input": {"sha256": "0", "user_prompt_length": 1}, "generations": [],
+        "decided": {"score": 3, "is_passed": False}, "scores": [], "decision": None, "finish": "stop", "attempts": 1, "repaired": [], "integrity_flags": [],
         "usage": {},
     }  # fmt: skip
