@@ -17,7 +17,8 @@ OUTPUT = ROOT / "docs" / "configuration.md"
 _HEAD = """# Configuration reference
 
 Made from `app/config.py` by `make configuration`; do not edit. Sources, strongest first: the environment, then
-`.env` in the working directory, then the default. A value that is not allowed ends the start with a sentence that names it.
+`.env` in the working directory, then the default. A value that is not allowed ends the start with a sentence that
+names it.
 
 | name | default | allowed | meaning | 뜻 |
 |---|---|---|---|---|

@@ -101,7 +101,7 @@ CAUSES: Mapping[str, Cause] = {
     ),
     "FirstTokenSlow": Cause(lambda scene: scene.engine.configure(ttft=6.0), lambda scene: scene.ask(4)),
     "AnswersRunAway": Cause(
-        lambda scene: scene.engine.fault("repetition", bytes=60, match='"max_tokens":800'),
+        lambda scene: scene.engine.fault("endless_string", bytes=60, match='"max_tokens":800'),
         lambda scene: scene.ask(2, "/api/interview/step", step_prompt()),
     ),
     "AnswersRepaired": Cause(

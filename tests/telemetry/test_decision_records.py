@@ -218,10 +218,15 @@ def test_the_export_is_limited_to_days(tmp_path: Path) -> None:
 
 
 def _record(day: str) -> dict[str, Any]:
-    return {
-        "version": 1, "time": f"{day}T12:00:00.000+00:00", "request_id": "x", "decided_by": "x", "key": "=cmd()",
-        "task": "feedback", "contract": "c", "engine": "e", "model": "m",
-        "input": {"sha256": "0", "user_prompt_length": 1}, "generations": [],
-        "decided": {"score": 3, "is_passed": False}, "scores": [], "decision": None, "finish": "stop", "attempts": 1, "repaired": [], "integrity_flags": [],
-        "usage": {},
-    }  # fmt: skip
+    names = ("request_id", "decided_by", "task", "contract", "engine", "model", "finish")
+    record: dict[str, Any] = dict.fromkeys(names, "x")
+    return record | {
+        "time": f"{day}T12:00:00.000+00:00",
+        "key": "=cmd()",
+        "input": {"sha256": "0", "user_prompt_length": 1},
+        "decided": {"score": 3, "is_passed": False},
+        "scores": [],
+        "attempts": 1,
+        "repaired": [],
+        "integrity_flags": [],
+    }

@@ -32,7 +32,7 @@ def test_a_service_at_work_is_ok_and_its_tasks_have_figures(service: Service, en
             service.post("/api/interview/step", step_prompt())
     said = shown.result().stdout
     assert said.startswith("ok")
-    (row,) = [line.split() for line in said.splitlines() if line.startswith("interview_step")]
+    (row,) = [line.split() for line in said.splitlines() if line.strip().startswith("interview_step")]
     assert float(row[1]) > 0  # requests a second
     assert "s" in row[4:6]
 
