@@ -1,7 +1,7 @@
 """The access log: one line per request, formatted by hand and written in batches.
 
-A line through structlog's chain costs 60 microseconds, more than all the rest of a short request should; these cost
-about five. They look the same as every other line: JSON, or words on a terminal.
+A line through structlog's chain costs 20 microseconds, a fifth of what a whole request should; these cost three. They
+look the same as every other line: JSON, or words on a terminal.
 """
 
 import asyncio
