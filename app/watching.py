@@ -41,7 +41,7 @@ async def watched(
         yield registry
     finally:
         clock.cancel()
-        await asyncio.to_thread(observer.close)
+        await observer.close()
 
 
 def open_audit(settings: Settings, metrics: Metrics | None = None) -> AuditLog | None:

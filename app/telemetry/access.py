@@ -45,12 +45,15 @@ class LineWriter:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_EVERY, self._flush)
 
-    def close(self, limit: float = 2.0) -> None:
-        """Write what is left, for ``limit`` seconds at most."""
+    def stop(self) -> None:
+        """Hand over what is left; on the event loop only."""
         if self._timer is not None:
             self._timer.cancel()
         self._flush()
         self._batches.put(None)
+
+    def join(self, limit: float = 2.0) -> None:
+        """Return when all is written, or after ``limit`` seconds."""
         self._thread.join(limit)
 
     def _flush(self) -> None:
@@ -94,9 +97,13 @@ class AccessLog:
         stamp = f"{self._stamp}.{int((wall - second) * 1e6):06d}Z"
         self._writer.write(self._line(record, key_name, now, stamp))
 
-    def close(self) -> None:
-        """Write what is left."""
-        self._writer.close()
+    def stop(self) -> None:
+        """Hand over what is left; on the event loop only."""
+        self._writer.stop()
+
+    def join(self) -> None:
+        """Return when all is written, after two seconds at most."""
+        self._writer.join()
 
 
 def _json(record: RequestRecord, key_name: str, now: float, stamp: str) -> str:

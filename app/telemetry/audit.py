@@ -31,7 +31,7 @@ from app.telemetry.record import Generated
 
 _MOST_AT_ONCE = 512  # lines of one write
 _ALARM_EVERY = 10.0  # seconds between two alarms about the same disk
-_PATIENCE = 5.0  # seconds that an answer waits for a disk that hangs, unless its record is required
+_PATIENCE = 5.0  # seconds that an answer waits for a disk that hangs
 _SYNC_EVERY = 1.0
 _VERSION = 1
 
@@ -94,7 +94,7 @@ class AuditLog:
             max_bytes: Size at which a new one is begun.
             output: Whether the answer's own texts are recorded.
             required: Whether an answer must not leave without its record.
-            count: Told ``written`` or ``lost`` for each record.
+            count: Told ``written`` or ``lost`` for each record, and ``late`` if an answer did not wait for it.
 
         Raises:
             StartupError: it cannot be written.
@@ -126,12 +126,10 @@ class AuditLog:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[bool] = loop.create_future()
         self._entries.put(_Entry(decision, time.time(), loop, done))
-        if self._required:
-            written = await done
-        else:
-            await asyncio.wait({done}, timeout=_PATIENCE)
-            written = True
-        if self._required and not written:
+        await asyncio.wait({done}, timeout=_PATIENCE)
+        if not done.done():
+            self._late()
+        if self._required and not (done.done() and done.result()):
             raise NotRecorded(
                 "The answer was made but could not be put on record, so it is not given. Repeat the call later.",
                 retry_after=5.0,
@@ -141,6 +139,10 @@ class AuditLog:
         """Write what is left and close the file."""
         self._entries.put(None)
         self._thread.join(_PATIENCE)
+
+    def _late(self) -> None:
+        self._count("late")
+        log.error("decision records wait for a disk that hangs", file=str(self._path), seconds=_PATIENCE)
 
     # --- in the thread ---
 

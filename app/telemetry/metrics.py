@@ -175,7 +175,7 @@ class Metrics(Collector):
         self._wrong_language[task] += 1
 
     def decision(self, outcome: str) -> None:
-        """A decision record was ``written`` or ``lost``."""
+        """A decision record was ``written``, ``lost`` or is ``late``."""
         self._decisions[outcome] += 1
 
     def loop_late(self, seconds: float) -> None:
@@ -317,7 +317,7 @@ class Metrics(Collector):
         decisions = CounterMetricFamily(
             "llm_service_decision_records", "Decision records (AUDIT_LOG) by outcome.", labels=("outcome",)
         )
-        for outcome in ("written", "lost"):
+        for outcome in ("written", "lost", "late"):
             decisions.add_metric((outcome,), self._decisions[outcome])
         yield decisions
 

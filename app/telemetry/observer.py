@@ -73,10 +73,15 @@ class Observer:
             await asyncio.sleep(_LOOK)
             metrics.loop_late(time.monotonic() - due)
 
-    def close(self) -> None:
-        """Write and send what is left; blocks for seconds at most."""
+    async def close(self) -> None:
+        """Write and send what is left, for seconds at most."""
         if self.access is not None:
-            self.access.close()
+            self.access.stop()
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        if self.access is not None:
+            self.access.join()
         if self.traces is not None:
             self.traces.close()
         if self.audit is not None:

@@ -29,7 +29,9 @@ class Look:
     """
 
     at: float
-    samples: Mapping[str, Sequence[tuple[Mapping[str, str], float]]] = field(default_factory=dict)
+    samples: Mapping[str, Sequence[tuple[Mapping[str, str], float]]] = field(
+        default_factory=dict[str, Sequence[tuple[Mapping[str, str], float]]]
+    )
 
     @classmethod
     def parsed(cls, text: str) -> "Look":

@@ -4,7 +4,7 @@ import json
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ class Prometheus:
         self._write()
 
     @contextmanager
-    def running(self) -> Iterator[None]:
+    def running(self) -> Generator[None]:
         """While the block runs."""
         command = [
             "prometheus",
@@ -67,7 +67,7 @@ class Prometheus:
             return False
 
     @contextmanager
-    def watching(self, job: str, port: int) -> Iterator[str]:
+    def watching(self, job: str, port: int) -> Generator[str]:
         """Scrape a port while the block runs; yields the name of the instance."""
         instance = f"127.0.0.1:{port}"
         self._targets[job].append(instance)

@@ -1,7 +1,7 @@
 """A service that is watched in every way, and what can be seen of it."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ HELLO: dict[str, Any] = {"messages": [{"role": "user", "content": "인사해 주
 
 
 @contextmanager
-def service_of(engine: Simulator, **settings: str) -> Iterator[Service]:
+def service_of(engine: Simulator, **settings: str) -> Generator[Service]:
     """A service in front of ``engine``."""
     address = {
         "SGLANG_HOST": "127.0.0.1",
