@@ -83,16 +83,16 @@ def test_kill_9_in_mid_load_loses_no_record_of_an_answer_that_was_sent(own_engin
 
         def ask(client: int) -> None:
             number = 0
-            while not stop.is_set():
-                number += 1
-                name = f"c{client}-{number}"
-                try:
-                    path = "/api/feedback?stream=true" if number % 3 == 0 else "/api/feedback"
-                    answer = service.post(path, feedback_prompt(), X_Request_Id=name, timeout=10)
-                except httpx2.TransportError:
-                    return
-                if answer.status_code == 200 and ("?stream" not in path or "event: result" in answer.text):
-                    answered.append(name)
+            with httpx2.Client(base_url=service.url, headers={"Cache-Control": "no-store"}, timeout=30) as http:
+                while not stop.is_set():
+                    number += 1
+                    name, path = f"c{client}-{number}", f"/api/feedback?stream={str(number % 3 == 0).lower()}"
+                    try:
+                        answer = http.post(path, json=feedback_prompt(), headers={"X-Request-Id": name})
+                    except httpx2.TransportError:
+                        return
+                    if answer.status_code == 200 and ("stream=false" in path or "event: result" in answer.text):
+                        answered.append(name)
 
         with ThreadPoolExecutor(16) as pool:
             clients = [pool.submit(ask, client) for client in range(16)]
