@@ -7,7 +7,6 @@ is streamed, because neither SGLang nor llama.cpp stops at once when the client 
 import asyncio
 import math
 import time
-import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any
@@ -27,10 +26,12 @@ from app.core.prefixes import Prefixes
 from app.core.retry import Retrier, RetryPolicy, served_in_spite_of
 from app.core.sse_reader import SseReader
 from app.core.thinking import ThoughtFilter
+from app.core.watch import Watch
 from app.engines.base import EngineHost
 from app.engines.models import model_profile
 from app.engines.profiles import EngineProfile
 from app.errors import EngineFailure, NotReady, ServiceError
+from app.telemetry.record import current
 
 log = structlog.get_logger("llm_engine")
 
@@ -47,6 +48,7 @@ class TokenStream:
         finish: Why the engine stopped.
         usage: Tokens spent.
         alternatives: For each token the likeliest ones and their log-probabilities; empty if the engine tells none.
+        first_text: When the first text came, on the monotonic clock; 0 while none has.
     """
 
     def __init__(self, response: Response, profile: EngineProfile) -> None:
@@ -61,6 +63,7 @@ class TokenStream:
         self.finish: FinishReason = "unknown"
         self.usage = Usage()
         self.alternatives: list[Mapping[str, float]] = []
+        self.first_text = 0.0
         self._failure: ServiceError | None = None
 
     @property
@@ -108,6 +111,7 @@ class TokenStream:
         try:
             async for data in self._events():
                 if data != b"[DONE]" and (text := self._take(data)):
+                    self.first_text = self.first_text or time.monotonic()
                     yield text
         except TransportError as error:
             self._failure = broken_exchange(error)
@@ -157,7 +161,7 @@ class TokenStream:
             if "error" in event:
                 raise refused(event["error"], self._profile)
             if usage := event.get("usage"):
-                self.usage = _usage(usage)
+                self.usage = Usage.told(usage)
             if not event.get("choices"):
                 return None
             choice = event["choices"][0]
@@ -176,11 +180,6 @@ class TokenStream:
 
 def _likeliest(token: Any) -> Mapping[str, float]:
     return {str(other["token"]): float(other["logprob"]) for other in token["top_logprobs"]}
-
-
-def _usage(usage: Any) -> Usage:
-    details: Any = usage.get("prompt_tokens_details") or {}
-    return Usage(usage["prompt_tokens"], usage["completion_tokens"], details.get("cached_tokens") or 0)
 
 
 def silence() -> EngineFailure:
@@ -232,6 +231,7 @@ class LLMEngine:
         monitor: Whether the engine can answer now.
         admission: Who may run now.
         stall: Seconds of silence in the middle of an answer that count as a failure.
+        retrier, load: What repeats calls to the engine, and what it says of its own load.
     """
 
     def __init__(
@@ -261,10 +261,10 @@ class LLMEngine:
             self._headers["authorization"] = f"Bearer {api_key}"
         self._grammars = grammars if profile.compiles_grammars else ()
         self.stall = retries.stall
-        load = LoadWatch(host, pool, profile.load_path, self._headers, admission)
-        self.monitor = EngineMonitor(host, pool, profile.ready_path, self._headers, self._warm, load.look)
+        self.load = LoadWatch(host, pool, profile.load_path, self._headers, admission)
+        self.monitor = EngineMonitor(host, pool, profile.ready_path, self._headers, self._warm, self.load.look)
         self._prefixes = Prefixes()
-        self._retrier = Retrier(self.monitor, retries)
+        self.retrier = Retrier(self.monitor, retries)
         self._aborter = Aborter(pool, profile.abort_path, profile.id_field or "", self._headers)
 
     @asynccontextmanager
@@ -280,13 +280,16 @@ class LLMEngine:
             raise NotReady(f"The model cannot answer now: {trouble}.", retry_after=self.retry_after)
         if deadline.remaining() <= 0:
             raise deadline.exceeded()
+        asked_at = time.monotonic()
         async with self.admission.admit(priority, deadline):
+            if (record := current()) is not None:
+                record.admitted(asked_at)
             yield Slot(self, deadline)
 
     @property
     def retry_after(self) -> float:
         """Seconds until the engine should be able to answer."""
-        return max(self.monitor.recovery() or 0.0, self._retrier.breaker.left())
+        return max(self.monitor.recovery() or 0.0, self.retrier.breaker.left())
 
     def _worth_waiting(self, deadline: Deadline) -> bool:
         """Whether an engine that is away should be back in time: half of what is left remains for the answer."""
@@ -300,7 +303,7 @@ class LLMEngine:
         async with AsyncExitStack() as stack:
             if generation.common and self._profile.reads_by_slot:
                 await stack.enter_async_context(self._prefixes.lead(generation.messages[0].content))
-            begun = self._retrier.begun(lambda: self.open(generation), deadline, earlier)
+            begun = self.retrier.begun(lambda: self.open(generation), deadline, earlier)
             yield await stack.enter_async_context(begun)
 
     @asynccontextmanager
@@ -311,11 +314,11 @@ class LLMEngine:
             raise NotReady(
                 f"The model cannot answer now: {self._host.trouble}.", retry_after=self.retry_after
             ) from TransportError("no address", before_response=True)
-        name = uuid.uuid4().hex
-        body = to_json(self._wire(generation, name))
-        left = True  # before its end, as far as we know
+        watch = Watch(generation)
+        headers, body = watch.headers(self._headers), to_json(self._wire(generation, watch.name))
+        left, tokens = True, None  # left before its end, as far as we know
         try:
-            async with self._pool.exchange("POST", address, _PATH, headers=self._headers, body=body) as response:
+            async with self._pool.exchange("POST", address, _PATH, headers=headers, body=body) as response:
                 if response.status != 200:  # noqa: PLR2004  the one status that means yes
                     left = False
                     raise await self._refusal(response)
@@ -330,7 +333,8 @@ class LLMEngine:
             raise broken_exchange(error, retry_after=self.retry_after) from error
         finally:
             if left and self._profile.id_field:
-                self._aborter.abort(address, name)
+                self._aborter.abort(address, watch.name)
+            watch.end(tokens)
 
     async def close(self) -> None:
         """End what runs in the background."""
