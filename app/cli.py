@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from app.cli_keys import keys
 from app.config import Settings, load_settings
 from app.core.drain import Drain
 from app.doctor.report import run_doctor
@@ -29,6 +30,7 @@ from app.telemetry.logs import configure_logs
 from app.wiring import running_engine, sglang_options
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, help="LLM service for AI interviews.")
+cli.add_typer(keys, name="keys")
 console = Console(stderr=True)
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Request
 
+from app.api.auth import Guard
 from app.core.coalescing import Coalescer
 from app.core.deadline import Deadline
 from app.core.drain import Drain
@@ -50,6 +51,7 @@ class Services:
         timeouts: Seconds that requests may take.
         coalescer: Lets identical requests share one generation.
         idempotency_seconds: For how long an answer is given again to the same Idempotency-Key.
+        guard: Who may call what.
         drain: Whether the service is on its way out.
         started_at: When the service started, Unix time.
     """
@@ -61,6 +63,7 @@ class Services:
     timeouts: Timeouts
     coalescer: Coalescer
     idempotency_seconds: float
+    guard: Guard
     drain: Drain
     started_at: int
 

@@ -29,6 +29,9 @@ class _Row(NamedTuple):
 
 # The first row whose class fits counts: special before general.
 TABLE = (
+    _Row(errors.Unauthenticated, 401, "unauthenticated", "invalid_api_key"),
+    _Row(errors.Forbidden, 403, "forbidden", "insufficient_permissions"),
+    _Row(errors.TooManyRequests, 429, "too_many_requests", "rate_limit_exceeded"),
     _Row(errors.MalformedBody, 400, "malformed_body"),
     _Row(errors.PromptTooLong, 400, "prompt_too_long", "context_length_exceeded"),
     _Row(errors.UnknownModel, 404, "model_not_found"),
@@ -60,7 +63,7 @@ _BODY_ERRORS = {
     400: errors.MalformedBody("body: not valid JSON. Send one JSON object.", param="body"),
     413: errors.BodyTooLarge("body: larger than MAX_BODY_BYTES allows. Send a shorter prompt.", param="body"),
     415: errors.UnsupportedMediaType(
-        "Content-Type: must be application/json. Send the body as JSON in UTF-8.", param="Content-Type"
+        "Content-Type: must be application/json. Send the body as JSON in UTF-8, not compressed.", param="Content-Type"
     ),
 }
 
@@ -96,8 +99,11 @@ def _openai_body(row: _Row, message: str, request_id: str, param: str | None = N
     return {"error": {"message": message, "type": kind, "param": param, "code": code, "request_id": request_id}}
 
 
-def _respond(request: Request, error: errors.ServiceError) -> JSONResponse:
-    return _answer(request, _row(error), error.message, error.param, _headers(error))
+def error_response(
+    request: Request, error: errors.ServiceError, headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    """The response that ``error`` leaves as, with further ``headers``."""
+    return _answer(request, _row(error), error.message, error.param, {**_headers(error), **(headers or {})})
 
 
 def _answer(
@@ -124,13 +130,13 @@ def _headers(error: errors.ServiceError) -> dict[str, str]:
 async def _service_error(request: Request, exc: Exception) -> JSONResponse:
     if not isinstance(exc, errors.ServiceError):
         raise exc
-    return _respond(request, exc)
+    return error_response(request, exc)
 
 
 async def _validation_error(request: Request, exc: Exception) -> JSONResponse:
     if not isinstance(exc, RequestValidationError):
         raise exc
-    return _respond(request, translate(exc.errors()))
+    return error_response(request, translate(exc.errors()))
 
 
 def translate(faults: Sequence[Any]) -> errors.CallerError:
@@ -153,7 +159,7 @@ async def _http_exception(request: Request, exc: Exception) -> JSONResponse:
     if not isinstance(exc, HTTPException):
         raise exc
     if known := _BODY_ERRORS.get(exc.status_code):
-        return _respond(request, known)
+        return error_response(request, known)
     phrase = HTTPStatus(exc.status_code).phrase
     message = f"{request.method} {request.url.path}: {phrase.lower()}. See /docs for what there is."
     row = _Row(errors.ServiceError, exc.status_code, phrase.lower().replace(" ", "_"))

@@ -15,6 +15,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.browsers import for_browsers
 from app.api.errors import error_body
 from app.api.sse import sse_data, sse_event
 from app.core.drain import Drain
@@ -41,7 +42,7 @@ class RequestContext:
             return
         arrived = time.monotonic()
         request_id = uuid.uuid4().hex
-        scope.setdefault("state", {}).update(request_id=request_id, arrived_at=arrived)
+        scope.setdefault("state", {}).update(request_id=request_id, arrived_at=arrived, key_id="", key_name="")
         status, streaming = _CLIENT_CLOSED_REQUEST, False
 
         async def send_with_id(message: Message) -> None:
@@ -50,6 +51,7 @@ class RequestContext:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = request_id
+                for_browsers(headers)
                 streaming = headers.get("content-type", "").startswith("text/event-stream")
                 if self._drain.draining:
                     headers["Connection"] = "close"  # whoever keeps connections goes elsewhere with the next call
@@ -168,6 +170,8 @@ def _check_declared(headers: Headers, max_bytes: int) -> None:
     length = headers.get("content-length", "0")
     if not length.isdecimal() or int(length) > max_bytes:
         raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    if headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)  # nothing is ever unpacked
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)

@@ -92,7 +92,9 @@ class TaskCall:
                 self.request, keep=coalescer.grace, keep_keyed=max(coalescer.grace, services.idempotency_seconds)
             )
         if identity is None:
-            return await answer(task, services.engine, self.body, deadline, services.policy)
+            whole = await answer(task, services.engine, self.body, deadline, services.policy)
+            _spent(self.request, whole)
+            return whole
         work_deadline = _of_work(task, deadline)
         shared = coalescer.known(identity)
         try:
@@ -107,6 +109,8 @@ class TaskCall:
             raise
         if shared:
             self.response.headers["Idempotent-Replayed"] = "true"
+        else:
+            _spent(self.request, body)
         return body
 
     async def _lines(
@@ -118,9 +122,15 @@ class TaskCall:
                 yield KEEP_ALIVE
             event = following
         if isinstance(event, Result):
+            _spent(self.request, event.body)
             yield sse_event("result", event.body)
         else:
             yield sse_event("error", error_body(event, self.request.state.request_id))
+
+
+def _spent(request: Request, body: Any) -> None:
+    """Tell the caller's quota what the answer has cost."""
+    request.state.tokens_spent = body.meta.usage.total_tokens
 
 
 def _of_work(task: Answering[Any], deadline: Deadline) -> Deadline:

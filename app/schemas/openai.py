@@ -272,9 +272,12 @@ def _error(description: str) -> dict[str, Any]:
 
 OPENAI_ERRORS: dict[int | str, dict[str, Any]] = {
     400: _error("A field is missing, wrong or not accepted; not JSON; or a prompt longer than the model's context."),
+    401: _error("No API key that opens anything, where the service asks for one."),
+    403: _error("The API key does not open this."),
     404: _error("Another model than the one that is served."),
     413: _error("The body is larger than MAX_BODY_BYTES."),
     415: _error("The Content-Type is not application/json."),
+    429: _error("More than the API key may ask in a minute; see Retry-After."),
     502: _error("The engine answered nonsense or broke off."),
     503: _error("The engine is not ready or too busy; see Retry-After."),
     504: _error("No complete answer within REQUEST_TIMEOUT."),

@@ -1,6 +1,6 @@
 """Chat in OpenAI's words: its request -> a generation, the answer -> its response or its chunks. Pure."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from app.core.defuse import defuse
@@ -81,14 +81,17 @@ class Envelope:
             id=self.id, created=self.created, model=self.model, choices=[choice], usage=_usage(answer.usage)
         )
 
-    async def chunks(self, events: AsyncIterator[Event], *, include_usage: bool) -> AsyncIterator[ChatCompletionChunk]:
-        """The role, the text in pieces, the finish reason, and the usage if asked for."""
+    async def chunks(
+        self, events: AsyncIterator[Event], *, include_usage: bool, spent: Callable[[Usage], None]
+    ) -> AsyncIterator[ChatCompletionChunk]:
+        """The role, the text in pieces, the finish reason, and the usage if asked for; ``spent`` is told it anyway."""
         blank = self._blank(include_usage=include_usage)
         yield {**blank, "choices": [_choice({"role": "assistant", "content": ""})]}
         async for event in events:
             if isinstance(event, str):
                 yield {**blank, "choices": [_choice({"content": event})]}
             else:
+                spent(event.usage)
                 yield {**blank, "choices": [_choice({}, _finish(event))]}
                 if include_usage:
                     yield {**blank, "usage": _usage(event.usage)}
