@@ -173,6 +173,7 @@ def make_server(app: Any, drain: Drain, limits: Limits) -> DrainingServer:
         ws="none",
         log_config=None,
         access_log=False,
+        server_header=False,
         backlog=_BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=limits.drain_limit,  # type: ignore[arg-type]  a float does as well

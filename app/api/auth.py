@@ -14,7 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.api.errors import error_response
 from app.core.key_store import KeyStore
-from app.core.quotas import Level, Quota, Quotas, Visit
+from app.core.quotas import Level, Quota, Quotas, QuotaUsedUp, Visit
 from app.errors import Forbidden, ServiceError, TooManyRequests, Unauthenticated
 from app.schemas import keys
 
@@ -120,7 +120,11 @@ class MetricsRoute(ProtectedRoute):
 
 
 def _headers_of(error: ServiceError) -> dict[str, str]:
-    return _CHALLENGE if isinstance(error, Unauthenticated) else {}
+    if isinstance(error, Unauthenticated):
+        return _CHALLENGE
+    if isinstance(error, QuotaUsedUp):
+        return dict(zip(("RateLimit-Policy", "RateLimit"), _levels(error.levels), strict=True))
+    return {}
 
 
 def _presented(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
@@ -163,8 +167,7 @@ def _own(record: keys.KeyRecord, usual: Quota) -> Quota:
 
 def _told(send: Send, levels: list[Level]) -> Send:
     """``send``, with the caller's levels in the headers (draft-ietf-httpapi-ratelimit-headers)."""
-    policy = ", ".join(f'"{level.name}";q={level.quota};w=60' for level in levels)
-    state = ", ".join(f'"{level.name}";r={level.remaining};t={math.ceil(level.reset)}' for level in levels)
+    policy, state = _levels(levels)
 
     async def send_told(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -173,6 +176,12 @@ def _told(send: Send, levels: list[Level]) -> Send:
         await send(message)
 
     return send_told
+
+
+def _levels(levels: list[Level]) -> tuple[str, str]:
+    policy = ", ".join(f'"{level.name}";q={level.quota};w=60' for level in levels)
+    state = ", ".join(f'"{level.name}";r={level.remaining};t={math.ceil(level.reset)}' for level in levels)
+    return policy, state
 
 
 def document_keys(app: FastAPI) -> None:

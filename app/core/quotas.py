@@ -55,6 +55,18 @@ class Level(NamedTuple):
     reset: float
 
 
+class QuotaUsedUp(TooManyRequests):
+    """A bucket is empty.
+
+    Attributes:
+        levels: The caller's buckets as far as they were looked at.
+    """
+
+    def __init__(self, message: str, levels: list[Level], retry_after: float) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.levels = levels
+
+
 class Visit:
     """One request that was let in."""
 
@@ -131,8 +143,9 @@ class Quotas:
             state = result.state
             if result.limited:
                 wait = max(1.0, state.retry_after)
-                raise TooManyRequests(
-                    f"{who} {limit} {name} a minute. Repeat the call in {math.ceil(wait)} s.", retry_after=wait
+                levels.append(Level(name, limit, 0, wait))
+                raise QuotaUsedUp(
+                    f"{who} {limit} {name} a minute. Repeat the call in {math.ceil(wait)} s.", levels, wait
                 )
             levels.append(Level(name, limit, state.remaining, state.reset_after))
         return levels
