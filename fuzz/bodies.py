@@ -18,7 +18,15 @@ _JSON = "application/json"
 # What engines take and no caller may set.
 ENGINE_FIELDS = (
     *("n", "regex", "ebnf", "stop_regex", "custom_logit_processor", "logit_processor", "custom_params", "lora_path"),
-    *("session_params", "input_ids", "rid", "priority", "chat_template_kwargs", "chat_template", "return_hidden_states"),
+    *(
+        "session_params",
+        "input_ids",
+        "rid",
+        "priority",
+        "chat_template_kwargs",
+        "chat_template",
+        "return_hidden_states",
+    ),
     *("mm_processor_kwargs", "images", "images_config", "continue_final_message", "ignore_eos", "watermark"),
     *("data_parallel_rank", "top_k", "min_p", "top_logprobs", "logprobs", "logit_bias", "tools", "tool_choice"),
     *("response_format", "extra_body", "guided_json", "structural_tag", "separate_reasoning", "reasoning_effort"),
@@ -32,7 +40,36 @@ _NASTY: tuple[Any, ...] = (
     *([], {}, [[]], [None] * 40, [[[[[[[[]]]]]]]], {"a": {"b": {"c": []}}}, {"": ""}, {"__proto__": {}}, [1] * 60),
     *({"type": "text"}, {"type": "image_url", "image_url": {"url": "http://127.0.0.1:1/"}}, [{"type": "text"}]),
 )
-_WORDS = ("질문: ", "답변: ", "[질문 1] ", "[답변] ", "점수: ", "모르겠습니다", "\n", "GC", "10점", "😀", "é", "{", '"', "\\")
+_BROKEN = 0.95  # of the nearly good ones are refused for certain: generations take most of the time
+_WRONG: tuple[Any, ...] = (
+    None,
+    0,
+    "",
+    [],
+    {},
+    [0],
+    True,
+    [{}],
+    [[]],
+    [{"role": 1}],
+    [{"role": "user", "content": None}],
+)
+_WORDS = (
+    "질문: ",
+    "답변: ",
+    "[질문 1] ",
+    "[답변] ",
+    "점수: ",
+    "모르겠습니다",
+    "\n",
+    "GC",
+    "10점",
+    "😀",
+    "é",
+    "{",
+    '"',
+    "\\",
+)
 _TYPES = (_JSON, _JSON, f"{_JSON}; charset=utf-8", "text/plain", "application/x-www-form-urlencoded", "", "*/*", "\xff")
 
 
@@ -94,7 +131,7 @@ def _text(random: Random) -> str:
 
 
 def _good(random: Random) -> Request:
-    path = random.choice((CHAT, OPENAI, CHAT, OPENAI, *TASKS))
+    path = random.choice((CHAT, OPENAI) * 6 + TASKS)
     body = good_body(path, _text(random))
     if path == CHAT and random.random() < 0.5:  # noqa: PLR2004  unknown fields are ignored there
         body |= {name: _nasty(random) for name in random.sample(ENGINE_FIELDS, 3)}
@@ -111,6 +148,10 @@ def _nearly_good(random: Random) -> Request:
     body = _rich_body(random, path)
     for _ in range(random.randint(1, 3)):
         _spoil(random, body)
+    if random.random() < _BROKEN:
+        body[random.choice(("system_prompt", "user_prompt") if path in TASKS else ("messages",))] = random.choice(
+            _WRONG
+        )
     return Request("POST", path, body=_dump(body))
 
 
@@ -191,7 +232,9 @@ def _bytes(random: Random) -> Request:
             case 1:
                 body[at:at] = random.randbytes(random.randint(1, 4))
             case 2:
-                body[at:at] = random.choice((b'"', b"{", b"}", b"[", b"]", b",", b":", b"\\u", b"\\ud83d", b"1e999", b"NaN"))
+                body[at:at] = random.choice(
+                    (b'"', b"{", b"}", b"[", b"]", b",", b":", b"\\u", b"\\ud83d", b"1e999", b"NaN")
+                )
             case _:
                 del body[at:]
                 body = body or bytearray(b"{")

@@ -20,6 +20,7 @@ ALLOWED = frozenset(
 )
 _WORKERS = 32
 _WRONG = 500
+_LATE = 504  # is right where the caller allowed a tenth of a second
 
 
 class Fuzzer:
@@ -47,14 +48,14 @@ class Fuzzer:
             self.statuses[response.status] += 1
             if (fault := self._contract.fault(asked, response)) is not None:
                 self.faults.append(f"number {number}, {asked.method} {asked.path}: {fault}")
-            if response.status >= _WRONG:
+            if response.status >= _WRONG and not (response.status == _LATE and "x-request-timeout" in asked.headers):
                 self.unexpected.append(f"number {number}, {asked.path}: {response.status} {response.body[:200]!r}")
             bar.advance(task)
             if number % 64 == 0:
                 await asyncio.sleep(0)
 
 
-async def bodies(seed: int, *, count: int, first: int = 0, share: float = 0.04) -> Verdict:
+async def bodies(seed: int, first: int, count: int, share: float = 0.02) -> Verdict:
     """``count`` requests from number ``first`` on, of which about ``share`` are good ones."""
     verdict = Verdict()
     async with serving() as (door, engine, document):

@@ -84,7 +84,9 @@ async def serving(**settings: Any) -> AsyncGenerator[tuple[Door, Engine, dict[st
     await engine.start()
     try:
         given = {"sglang_host": "127.0.0.1", "sglang_port": engine.port, "max_model_len": 8192, "model_name": MODEL}
-        app = create_app(load_settings(_env_file=None, app_host="127.0.0.1", log_level="ERROR", **{**given, **settings}))
+        app = create_app(
+            load_settings(_env_file=None, app_host="127.0.0.1", log_level="ERROR", **{**given, **settings})
+        )
         async with app.router.lifespan_context(app) as state:
             services = state["services"]  # type: ignore[index]
             await services.engine.monitor.wait_ready()

@@ -5,6 +5,7 @@ They leave as ``{"error": {"type", "message", "param"?, "request_id"}}``, and be
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -55,6 +56,10 @@ _SENTENCES = {
     "model_attributes_type": "must be a JSON object.",
     "extra_forbidden": "this field is not accepted. Leave it out; /docs lists the accepted ones.",
 }
+
+# Names are repeated to callers and into their logs only if they look like names, and not like somebody's words.
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:/-]{0,63}", re.ASCII)
+_PATH = re.compile(r"[A-Za-z0-9_.:/-]{1,200}", re.ASCII)
 
 _UNSUPPORTED = {"extra_forbidden", "unsupported"}
 
@@ -145,7 +150,7 @@ def translate(faults: Sequence[Any]) -> errors.CallerError:
     if fault["type"] == "json_invalid":
         where = f" at character {fault['loc'][-1]}" if len(fault["loc"]) > 1 else ""
         return errors.MalformedBody(f"body: not valid JSON{where}. Send one JSON object.", param="body")
-    path = ".".join(str(step) for step in fault["loc"][1:]) or "body"
+    path = ".".join(map(_step, fault["loc"][1:])) or "body"
     sentence = _SENTENCES.get(fault["type"]) or f"{fault['msg'][0].lower()}{fault['msg'][1:]}."
     if path == "body":
         sentence = "must be a JSON object with the documented fields."
@@ -155,13 +160,19 @@ def translate(faults: Sequence[Any]) -> errors.CallerError:
     return kind(f"{path}: {sentence}", param=path)
 
 
+def _step(step: int | str) -> str:
+    return str(step) if isinstance(step, int) or _NAME.fullmatch(step) else "(a field)"
+
+
 async def _http_exception(request: Request, exc: Exception) -> JSONResponse:
     if not isinstance(exc, HTTPException):
         raise exc
     if known := _BODY_ERRORS.get(exc.status_code):
         return error_response(request, known)
     phrase = HTTPStatus(exc.status_code).phrase
-    message = f"{request.method} {request.url.path}: {phrase.lower()}. See /docs for what there is."
+    path = request.scope["path"]
+    shown = f"{request.method} {path}" if _PATH.fullmatch(path) else "This path or method"
+    message = f"{shown}: {phrase.lower()}. See /docs for what there is."
     row = _Row(errors.ServiceError, exc.status_code, phrase.lower().replace(" ", "_"))
     return _answer(request, row, message, headers=exc.headers)
 
@@ -169,6 +180,6 @@ async def _http_exception(request: Request, exc: Exception) -> JSONResponse:
 async def _unexpected(request: Request, exc: Exception) -> JSONResponse:
     """A fault of ours: the caller gets an id to report, the log gets the rest."""
     request_id = request.state.request_id
-    log.error("unexpected error", request_id=request_id, path=request.url.path, exc_info=exc)
+    log.error("unexpected error", request_id=request_id, path=request.scope["path"], exc_info=exc)
     message = "The service failed unexpectedly. Report the request_id to its operator."
     return _answer(request, _Row(errors.ServiceError, HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error"), message)

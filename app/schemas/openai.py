@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from pydantic_core import PydanticCustomError
 
 _STOPS = 4
+_KIND = 40  # characters of a part's type that an error repeats
 
 FinishReason = Literal["stop", "length"]
 ErrorType = Literal["invalid_request_error", "server_error"]
@@ -65,7 +66,8 @@ def _text(number: int, part: object) -> str:
     fields = cast("dict[str, object]", part) if isinstance(part, dict) else {}
     kind, text = fields.get("type"), fields.get("text")
     if isinstance(kind, str) and kind != "text":
-        where = {"number": number, "kind": kind[:40]}
+        shown = kind if kind.isascii() and kind.isidentifier() and len(kind) <= _KIND else "?"
+        where = {"number": number, "kind": shown}
         raise PydanticCustomError("unsupported", "part {number} is of type '{kind}'. Send text parts only", where)
     if kind is None or not isinstance(text, str) or len(fields) > len(TextPart.model_fields):
         raise PydanticCustomError(
