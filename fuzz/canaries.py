@@ -127,7 +127,7 @@ async def _metrics(port: int, key: str) -> Answer:
     answer = await get(port, "/metrics")
     return (
         answer if answer.status != 401 else await call(port, "/metrics", b"", method="GET", headers={"x-api-key": key})
-    )  # noqa: PLR2004
+    )
 
 
 def _quoted(text: str) -> str:
