@@ -1,4 +1,4 @@
-"""Requests that a fuzzer sends: from good ones over nearly good ones to bytes. The same for the same seed and number."""
+"""Requests that a fuzzer sends, from good ones over nearly good ones to bytes. The same for a seed and a number."""
 
 import json
 from collections.abc import Mapping

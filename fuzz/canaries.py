@@ -22,6 +22,7 @@ from fuzz.bodies import CHAT, MODEL, OPENAI, TASKS, good_body
 
 _WORKERS = 8
 _BAD = 400
+_NO_KEY = 401
 _FAULTY = 250  # so often the engine fails a dozen times
 _OVERSIZED = 400  # so often a body is too large
 _NAMES = ("홍길동", "김서연", "이도윤", "박지우", "Kim Seoyeon", "최예준")
@@ -125,9 +126,9 @@ async def canaries(seed: int, first: int, count: int) -> Verdict:
 
 async def _metrics(port: int, key: str) -> Answer:
     answer = await get(port, "/metrics")
-    return (
-        answer if answer.status != 401 else await call(port, "/metrics", b"", method="GET", headers={"x-api-key": key})
-    )
+    if answer.status == _NO_KEY:
+        return await call(port, "/metrics", b"", method="GET", headers={"x-api-key": key})
+    return answer
 
 
 def _quoted(text: str) -> str:

@@ -6,10 +6,10 @@ of it: a generation at the engine, or a body that no public route gives.
 
 import asyncio
 import json
-import os
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,47 +99,32 @@ def attempt(seed: int, number: int, keys: Keys) -> bytes:
     return "\r\n".join(lines).encode("utf-8", "replace") + b"\r\n\r\n" + sent
 
 
-def _path(random: Random, path: str) -> str:  # noqa: PLR0911
+_INSIDE = ("/", "//", "/./", "/../", "%2f", "%2e%2e/", ";", "\\", "%00", "%0d%0a", "a", "%", "é", "\t", "~")
+_BEFORE = (
+    *("/health/..", "/docs/..", "/health/live/../..", "/static/../..", "/health;", "//health/..", "/health?", "/"),
+    *("http://localhost", "http://localhost/health?", "//localhost", "https://x@y", "http:/", "/health#"),
+)
+_AFTER = ("/", "?", "#", "?a=/health", "#/health", "%20", "/.", ";a=b", ".json", "?api_key=x", "?x=/health/live", "/..")
+_SLASHES = ("//", "\\", "%2F", "%252f", "/%2e/", "\u2215", "/")
+
+
+def _path(random: Random, path: str) -> str:
+    """``path`` as it is, or one that a careless check could take for another."""
     at = random.randrange(len(path) + 1)
-    match random.randrange(14):
-        case 0 | 1 | 2:
-            return path
-        case 3:
-            return (
-                path[:at]
-                + random.choice(("/", "//", "/./", "/../", "%2f", "%2e%2e/", ";", "\\", "%00", "%0d%0a"))
-                + path[at:]
-            )
-        case 4:
-            return (
-                random.choice(
-                    ("/health/..", "/docs/..", "/health/live/../..", "/static/../..", "/health;", "//health/..")
-                )
-                + path
-            )
-        case 5:
-            return path.upper() if random.random() < 0.5 else path.title()  # noqa: PLR2004
-        case 6:
-            return path + random.choice(
-                ("/", "?", "#", "?a=/health", "#/health", "%20", "/.", ";a=b", ".json", "?api_key=x")
-            )
-        case 7:
-            return "".join(f"%{ord(char):02x}" if random.random() < 0.3 and char.isascii() else char for char in path)  # noqa: PLR2004
-        case 8:
-            return (
-                random.choice(("http://localhost", "http://localhost/health?", "//localhost", "https://x@y", "http:/"))
-                + path
-            )
-        case 9:
-            return path.replace("/", random.choice(("//", "\\", "%2F", "%252f", "/%2e/")))
-        case 10:
-            return "/health?" + path if random.random() < 0.5 else f"{path}?x=/health/live"  # noqa: PLR2004
-        case 11:
-            return path[:at] + random.choice("aA%é\t ~") + path[at + 1 :]
-        case 12:
-            return path[:at]
-        case _:
-            return "/" + path.lstrip("/") * random.randint(1, 2)
+    ways: tuple[Callable[[], str], ...] = (
+        lambda: path,
+        lambda: path,
+        lambda: path[:at] + random.choice(_INSIDE) + path[at:],
+        lambda: random.choice(_BEFORE) + path,
+        lambda: path + random.choice(_AFTER),
+        lambda: random.choice((path.upper(), path.title(), path.swapcase())),
+        lambda: "".join(f"%{ord(char):02x}" if random.randrange(3) == 0 else char for char in path),
+        lambda: path.replace("/", random.choice(_SLASHES)),
+        lambda: path[:at] + random.choice("aA%~ ") + path[at + 1 :],
+        lambda: path[:at],
+        lambda: "/" + path.lstrip("/") * random.randint(1, 2),
+    )
+    return random.choice(ways)()
 
 
 def _credentials(random: Random, keys: Keys) -> list[str]:
@@ -182,7 +167,7 @@ async def trespass(seed: int, first: int, count: int) -> Verdict:
                     answer = await _exchange(service.port, wire)
                     _judge(found, number, wire, answer)
                     if number % 10_000 == 0:
-                        print(f"trespass: {number} ...", file=os.sys.stderr, flush=True)  # type: ignore[attr-defined]
+                        print(f"trespass: {number} ...", flush=True)
 
             await asyncio.gather(*(work() for _ in range(_WORKERS)))
             seconds = time.monotonic() - started
