@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from app.config import load_settings
+from app.config import Settings, load_settings
 from app.core.api_keys import make_key
 from app.core.key_store import parse_keys, read_keys, write_keys
 from app.errors import StartupError
@@ -40,7 +40,7 @@ def create(
 
     Without a file the hash is printed, for API_KEYS. A running service reads a changed file within a second.
     """
-    path = file or load_settings().api_keys_file
+    path = _file(file, load_settings())
     stored = read_keys(path) if path is not None and path.exists() else []
     expires = None if expires_in_days is None else _now() + timedelta(days=expires_in_days)
     try:
@@ -68,7 +68,7 @@ def create(
 def show(*, file: _FileOption = None) -> None:
     """Show what is stored."""
     settings = load_settings()
-    path = file or settings.api_keys_file
+    path = _file(file, settings)
     records = parse_keys(settings.api_keys, "API_KEYS") if settings.api_keys and file is None else []
     records += read_keys(path) if path is not None else []
     if not records:
@@ -89,7 +89,7 @@ def revoke(
     file: _FileOption = None,
 ) -> None:
     """End a key. A running service refuses it within a second; requests under way are answered."""
-    path = file or load_settings().api_keys_file
+    path = _file(file, load_settings())
     if path is None:
         raise StartupError("API_KEYS_FILE is not set. A key in API_KEYS is ended by removing it there and a restart.")
     records = read_keys(path)
@@ -97,6 +97,10 @@ def revoke(
         raise StartupError(f"{path} holds no key with the id {number}. See: llm-service keys list")
     write_keys(path, [_ended(record) if record.id == number else record for record in records])
     _notes.print(f"{number} is revoked.")
+
+
+def _file(given: Path | None, settings: Settings) -> Path | None:
+    return given or (Path(settings.api_keys_file) if settings.api_keys_file else None)
 
 
 def _ended(record: KeyRecord) -> KeyRecord:

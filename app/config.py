@@ -86,7 +86,7 @@ class Settings(BaseSettings):
         7, ge=0, le=3600, allow_inf_nan=False, description="그 뒤 진행 중인 답을 기다리는 시간 (초)"
     )
     api_keys: str = Field("", description="API 키의 해시 (`llm-service keys create`가 출력하는 JSON)")
-    api_keys_file: Path | None = Field(None, description="API 키의 해시를 두는 파일; 바뀌면 1초 안에 다시 읽습니다")
+    api_keys_file: str = Field("", description="API 키의 해시를 두는 파일; 바뀌면 1초 안에 다시 읽습니다")
     key_requests_per_minute: int = Field(0, ge=0, le=1_000_000, description="키마다 1분의 요청 수 (0: 제한 없음)")
     key_tokens_per_minute: int = Field(0, ge=0, le=1_000_000_000, description="키마다 1분의 토큰 수 (0: 제한 없음)")
     key_concurrency: int = Field(0, ge=0, le=100_000, description="키마다 동시에 진행되는 요청 수 (0: 제한 없음)")

@@ -82,15 +82,15 @@ class KeyStore:
         ring: Replaced as a whole when the file changes, so that no request sees half of a change.
     """
 
-    def __init__(self, given: str, path: Path | None) -> None:
-        """``given``: records in the environment; ``path``: the file. Both may be there.
+    def __init__(self, given: str, file: str) -> None:
+        """``given``: records in the environment; ``file``: where the others are. Either may be empty.
 
         Raises:
             StartupError: one of them is not as it should be.
         """
         self._given = parse_keys(given, "API_KEYS") if given else []
-        self._path = path
-        self._mark = None if path is None else _mark(path)
+        self._path = Path(file) if file else None
+        self._mark = _mark(self._path) if self._path is not None else None
         self.ring = self._read()
 
     def _read(self) -> KeyRing:
