@@ -11,6 +11,7 @@ from chaos.verdict import Verdict
 from fuzz.abuse import abuse
 from fuzz.canaries import canaries
 from fuzz.fuzzing import bodies
+from fuzz.schema import schema
 from fuzz.timing import timing
 from fuzz.trespass import trespass
 
@@ -34,6 +35,7 @@ RUNS = {
     "bodies": Run(bodies, 1_000_000, 20_000),
     "trespass": Run(trespass, 100_000, 5_000),
     "canaries": Run(canaries, 100_000, 3_000),
+    "schema": Run(schema, 500, 20),
     "timing": Run(timing, 50_000, 5_000),
     "abuse": Run(abuse, 20, 3),
 }

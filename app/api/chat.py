@@ -20,7 +20,6 @@ router = APIRouter(route_class=protected("chat"), prefix="/api/chat", tags=["cha
 
 _STREAM = {
     "text/event-stream": {
-        "schema": {"type": "string"},
         "example": 'event: delta\ndata: {"content":"네"}\n\nevent: result\ndata: {"content":"네.","usage":{}}\n\n',
     }
 }

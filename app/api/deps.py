@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
+from pydantic import WithJsonSchema
 
 from app.api.auth import Guard
 from app.core.coalescing import Coalescer
@@ -78,6 +79,7 @@ ServicesDep = Annotated[Services, Depends(get_services)]
 
 AskedTimeout = Annotated[
     float | None,
+    WithJsonSchema({"type": "number", "minimum": 0.1, "maximum": 3600}),  # no header can be null
     Header(
         alias="X-Request-Timeout",
         ge=0.1,

@@ -47,7 +47,6 @@ _STREAM: dict[int | str, dict[str, Any]] = {
         "description": "The answer; as events with `stream: true`.",
         "content": {
             "text/event-stream": {
-                "schema": {"type": "string"},
                 "example": f'data: {_CHUNK}"choices":[{{"index":0,"delta":{{"content":"네"}},"logprobs":null,'
                 '"finish_reason":null}]}\n\ndata: [DONE]\n\n',
             }

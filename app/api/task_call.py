@@ -41,7 +41,7 @@ TASK_RESPONSES: dict[int | str, dict[str, Any]] = {
         "description": "The answer. With `Accept: text/event-stream` or `?stream=true` as events while it is written: "
         "`start`, `field` (a small value), `delta` (text as it grows), `replace` (a field told differently before), "
         "then `result` (exactly the JSON body) or one `error`.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}},
+        "content": {"text/event-stream": {"example": _EXAMPLE}},
     },
     **ERRORS,
 }
