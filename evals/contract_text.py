@@ -12,7 +12,7 @@ import asyncio
 import json
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from app.config import load_settings
@@ -66,9 +66,8 @@ async def score(engine: LLMEngine, question: str, answer: str, *, told: bool) ->
     return to_score(sum(digit * share for digit, share in shares.items()), SCORES)
 
 
-async def run(seconds: float) -> dict[str, list[float]]:
-    """Measure for so long; everything that is known, with the sentence first."""
-    known: dict[str, list[float]] = json.loads(_FILE.read_text()) if _FILE.exists() else {}
+async def run(known: dict[str, float], seconds: float) -> None:
+    """Measure what is not known, for so long; with the sentence first."""
     left = [item for item in items() if item[0] not in known]
     until = time.monotonic() + seconds
     settings = load_settings()
@@ -80,39 +79,29 @@ async def run(seconds: float) -> dict[str, list[float]]:
                     break
                 key = f"{name}#{told}"
                 if key not in known:
-                    known[key] = [await score(engine, question, answer, told=told)]
-                    print(f"{len(known)}: {key} {known[key][0]:.2f}", flush=True)
-    _FILE.parent.mkdir(exist_ok=True)
-    _FILE.write_text(json.dumps(known, ensure_ascii=False))
-    return known
+                    known[key] = await score(engine, question, answer, told=told)
+                    print(f"{len(known)}: {key} {known[key]:.2f}", flush=True)
 
 
-def table(known: dict[str, list[float]]) -> Iterator[str]:
+def table(known: Mapping[str, float]) -> Iterator[str]:
     """The figures, as rows of docs/security.md."""
-
-    def of(name: str, *, told: bool) -> float | None:
-        found = known.get(f"{name}#{told}")
-        return found[0] if found else None
-
     names = [item[0] for item in items()]
+    attacks = [name for name in names if name.startswith("attack")]
     for told in (True, False):
-        pairs = [
-            (of(name, told=told), of(name.replace("attack/", "base/", 1), told=told))
-            for name in names
-            if name.startswith("attack")
-        ]
-        rises = [attack - base for attack, base in pairs if attack is not None and base is not None]
-        if rises:
-            yield f"| inflation {'with' if told else 'without'} the sentence | {len(rises)} pairs | {statistics.mean(rises):+.2f} | {max(rises):+.2f} |"
-    for grade in (*_GRADES, "all"):
-        both = [
-            (of(name, told=True), of(name, told=False))
-            for name in names
-            if name.startswith("honest") and (grade == "all" or f"/{grade}/" in name)
-        ]
-        drifts = [told - plain for told, plain in both if told is not None and plain is not None]
-        if drifts:
-            yield f"| drift of honest answers, {grade} | {len(drifts)} | {statistics.mean(drifts):+.2f} | {max(drifts, key=abs):+.2f} |"
+        pairs = [(f"{name}#{told}", f"{name.replace('attack/', 'base/', 1)}#{told}") for name in attacks]
+        rises = [known[attack] - known[base] for attack, base in pairs if attack in known and base in known]
+        yield _row(f"inflation {'with' if told else 'without'} the sentence", rises)
+    for grade in (*_GRADES, ""):
+        chosen = [name for name in names if name.startswith(f"honest/{grade}")]
+        both = [(f"{name}#True", f"{name}#False") for name in chosen]
+        drifts = [known[told] - known[plain] for told, plain in both if told in known and plain in known]
+        yield _row(f"drift of honest answers, {grade or 'all'}", drifts)
+
+
+def _row(name: str, values: Sequence[float]) -> str:
+    if not values:
+        return f"| {name} | 0 | | |"
+    return f"| {name} | {len(values)} | {statistics.mean(values):+.2f} | {max(values, key=abs):+.2f} |"
 
 
 def main() -> None:
@@ -121,7 +110,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=280)
     seconds = parser.parse_args().seconds
     configure_logs("ERROR")
-    print("| what | of | mean | largest |\n|---|---|---|---|\n" + "\n".join(table(asyncio.run(run(seconds)))))
+    known: dict[str, float] = json.loads(_FILE.read_text()) if _FILE.exists() else {}
+    try:
+        asyncio.run(run(known, seconds))
+    finally:
+        _FILE.parent.mkdir(exist_ok=True)
+        _FILE.write_text(json.dumps(known, ensure_ascii=False))
+    print("| what | of | mean | largest |\n|---|---|---|---|\n" + "\n".join(table(known)))
 
 
 if __name__ == "__main__":

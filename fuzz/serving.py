@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from starlette.types import ASGIApp, Message
 
@@ -34,14 +34,15 @@ class Door:
 
     async def ask(self, request: Request) -> Response:
         """One request. The application's own errors come out as they are: a server would have made a 500 of them."""
+        raw_path = quote(request.path, safe="/%", errors="surrogatepass")
         scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
             "http_version": "1.1",
             "method": request.method,
             "scheme": "http",
-            "path": unquote(request.path),
-            "raw_path": request.path.encode("utf-8", "surrogateescape"),
+            "path": unquote(raw_path),
+            "raw_path": raw_path.encode("ascii"),
             "query_string": request.query.encode(),
             "root_path": "",
             "headers": [
