@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 
 from chaos.client import call
@@ -21,7 +21,7 @@ _MEGABYTE = 1 << 20
 _MOST_GROWTH = 200  # megabytes
 _GIGABYTE = 1 << 30
 
-Abuser = Callable[[int, asyncio.Event], Awaitable[None]]
+Abuser = Callable[[int, asyncio.Event], Coroutine[None, None, None]]
 
 
 async def abuse(seed: int, first: int, count: int) -> Verdict:

@@ -183,12 +183,13 @@ def _spoil(random: Random, body: dict[str, Any]) -> None:
     """Change one thing somewhere in ``body``."""
     holder: dict[str, Any] = body
     while random.random() < 0.4:  # noqa: PLR2004  go deeper
-        inner = [value for value in holder.values() if isinstance(value, dict)]
-        inner += [row for value in holder.values() if isinstance(value, list) for row in cast("list[Any]", value)[:2]]
-        inner = [value for value in inner if isinstance(value, dict)]
+        near: list[Any] = list(holder.values())
+        for value in holder.values():
+            near += cast("list[Any]", value)[:2] if isinstance(value, list) else []
+        inner = [cast("dict[str, Any]", value) for value in near if isinstance(value, dict)]
         if not inner:
             break
-        holder = cast("dict[str, Any]", random.choice(inner))
+        holder = random.choice(inner)
     names = list(holder) or ["x"]
     name = random.choice(names)
     match random.randrange(5):

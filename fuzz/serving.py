@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote, unquote
 
 from starlette.types import ASGIApp, Message
 
+from app.api.deps import Services
 from app.config import load_settings
 from app.main import create_app
 from app.telemetry.logs import configure_logs
@@ -89,7 +90,7 @@ async def serving(**settings: Any) -> AsyncGenerator[tuple[Door, Engine, dict[st
             load_settings(_env_file=None, app_host="127.0.0.1", log_level="ERROR", **{**given, **settings})
         )
         async with app.router.lifespan_context(app) as state:
-            services = state["services"]  # type: ignore[index]
+            services: Services = cast("Any", state)["services"]
             await services.engine.monitor.wait_ready()
             yield Door(app, dict(state or {})), engine, app.openapi()
     finally:

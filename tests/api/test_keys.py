@@ -68,7 +68,7 @@ def test_every_route_is_declared_protected_or_public() -> None:
     undeclared: set[str] = set()
     for context in iter_route_contexts(create_app(load_settings()).routes):
         route, path = context.original_route, context.path
-        public = path in PUBLIC or path.startswith("/static")
+        public = path in PUBLIC or str(path).startswith("/static")
         if isinstance(route, ProtectedRoute) == public:
             undeclared.add(str(path))
     assert not undeclared
@@ -147,7 +147,8 @@ def test_keys_are_rotated_without_a_lost_request(locked: Locked) -> None:
     kept = read_keys(locked.path)
     write_keys(locked.path, [*kept, old_record])
     wait_until(lambda: _status(locked, old) == 200, 10, "the old key opens")
-    current, done, statuses = [old], threading.Event(), []
+    current, done = [old], threading.Event()
+    statuses: list[int] = []
 
     def client() -> None:
         while not done.is_set():
