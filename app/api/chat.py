@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import StreamingResponse
 
+from app.api.auth import protected
 from app.api.deps import DeadlineDep, ServicesDep
 from app.api.errors import error_body
 from app.api.sse import sse_event, sse_response
@@ -15,11 +16,10 @@ from app.schemas.common import ERRORS
 from app.tasks import chat
 from app.tasks.chat import Event
 
-router = APIRouter(prefix="/api/chat", tags=["chat"])
+router = APIRouter(route_class=protected("chat"), prefix="/api/chat", tags=["chat"])
 
 _STREAM = {
     "text/event-stream": {
-        "schema": {"type": "string"},
         "example": 'event: delta\ndata: {"content":"네"}\n\nevent: result\ndata: {"content":"네.","usage":{}}\n\n',
     }
 }
@@ -53,16 +53,18 @@ async def completions(
     """Continue a chat. Events of a stream: `delta` (text), then one `result` (the whole answer) or one `error`."""
     if events is None:
         answer = await chat.complete(services.engine, services.chat.generation(body), deadline)
+        request.state.tokens_spent = answer.usage.total_tokens
         return answer.response()
-    return sse_response(_lines(events, request.state.request_id))
+    return sse_response(_lines(events, request))
 
 
-async def _lines(events: AsyncIterator[Event], request_id: str) -> AsyncIterator[bytes]:
+async def _lines(events: AsyncIterator[Event], request: Request) -> AsyncIterator[bytes]:
     try:
         async for event in events:
             if isinstance(event, str):
                 yield sse_event("delta", {"content": event})
             else:
+                request.state.tokens_spent = event.usage.total_tokens
                 yield sse_event("result", event.response())
     except ServiceError as error:
-        yield sse_event("error", error_body(error, request_id))
+        yield sse_event("error", error_body(error, request.state.request_id))

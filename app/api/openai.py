@@ -7,10 +7,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import StreamingResponse
 
+from app.api.auth import protected
 from app.api.deps import DeadlineDep, Services, ServicesDep
 from app.api.errors import error_body
 from app.api.sse import sse_data, sse_response
-from app.core.generation import Generation
+from app.core.generation import Generation, Usage
 from app.errors import ServiceError
 from app.schemas.openai import (
     OPENAI_ERRORS,
@@ -23,7 +24,7 @@ from app.schemas.openai import (
 from app.tasks import chat, openai
 from app.tasks.chat import Event
 
-router = APIRouter(prefix="/v1", tags=["OpenAI"])
+router = APIRouter(route_class=protected("chat"), prefix="/v1", tags=["OpenAI"])
 
 _DESCRIPTION = """Continue a chat in OpenAI's protocol; the official clients work unchanged. Text only.
 
@@ -46,7 +47,6 @@ _STREAM: dict[int | str, dict[str, Any]] = {
         "description": "The answer; as events with `stream: true`.",
         "content": {
             "text/event-stream": {
-                "schema": {"type": "string"},
                 "example": f'data: {_CHUNK}"choices":[{{"index":0,"delta":{{"content":"네"}},"logprobs":null,'
                 '"finish_reason":null}]}\n\ndata: [DONE]\n\n',
             }
@@ -91,9 +91,15 @@ async def chat_completions(
 ) -> ChatCompletion | StreamingResponse:
     """Continue a chat."""
     envelope = openai.Envelope(f"chatcmpl-{request.state.request_id}", int(time.time()), services.engine.model)
+
+    def spent(usage: Usage) -> None:
+        request.state.tokens_spent = usage.total_tokens
+
     if events is None:
-        return envelope.completion(await chat.complete(services.engine, generation, deadline))
-    chunks = envelope.chunks(events, include_usage=body.stream_options.include_usage)
+        answer = await chat.complete(services.engine, generation, deadline)
+        spent(answer.usage)
+        return envelope.completion(answer)
+    chunks = envelope.chunks(events, include_usage=body.stream_options.include_usage, spent=spent)
     return sse_response(_lines(chunks, request.state.request_id))
 
 

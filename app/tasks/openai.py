@@ -1,6 +1,7 @@
 """Chat in OpenAI's words: its request -> a generation, the answer -> its response or its chunks. Pure."""
 
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from app.core.defuse import defuse
@@ -22,6 +23,7 @@ from app.schemas.openai import (
 from app.tasks.chat import Answer, ChatDefaults, Event
 
 _LEAST_TOP_P = 1e-6  # OpenAI takes 0, engines do not; the likeliest token alone is what it means
+_NAME = re.compile(r"[A-Za-z0-9_.:/@+-]{1,200}", re.ASCII)  # anything else may be somebody's words, and is not repeated
 _SEED_BITS = 0x7FFF_FFFF  # engines take seeds of 31 bits at least
 
 
@@ -32,7 +34,8 @@ def require_model(name: str, served: str) -> None:
         UnknownModel: it is not.
     """
     if name != served:
-        raise UnknownModel(f"model: '{name[:200]}' does not exist here. Send '{served}'.", param="model")
+        shown = f"'{name}'" if _NAME.fullmatch(name) else "that name"
+        raise UnknownModel(f"model: {shown} does not exist here. Send '{served}'.", param="model")
 
 
 def generation(request: ChatCompletionRequest, defaults: ChatDefaults) -> Generation:
@@ -81,14 +84,17 @@ class Envelope:
             id=self.id, created=self.created, model=self.model, choices=[choice], usage=_usage(answer.usage)
         )
 
-    async def chunks(self, events: AsyncIterator[Event], *, include_usage: bool) -> AsyncIterator[ChatCompletionChunk]:
-        """The role, the text in pieces, the finish reason, and the usage if asked for."""
+    async def chunks(
+        self, events: AsyncIterator[Event], *, include_usage: bool, spent: Callable[[Usage], None]
+    ) -> AsyncIterator[ChatCompletionChunk]:
+        """The role, the text in pieces, the finish reason, and the usage if asked for; ``spent`` is told it anyway."""
         blank = self._blank(include_usage=include_usage)
         yield {**blank, "choices": [_choice({"role": "assistant", "content": ""})]}
         async for event in events:
             if isinstance(event, str):
                 yield {**blank, "choices": [_choice({"content": event})]}
             else:
+                spent(event.usage)
                 yield {**blank, "choices": [_choice({}, _finish(event))]}
                 if include_usage:
                     yield {**blank, "usage": _usage(event.usage)}
