@@ -49,7 +49,9 @@ def top(
     url: Annotated[str, typer.Argument(help="Where the service listens; APP_HOST and APP_PORT if left out.")] = "",
     interval: Annotated[float, typer.Option(min=0.2, help="Seconds between two looks.")] = 2.0,
     once: Annotated[bool, typer.Option("--once", help="Look twice, print and stop.")] = False,  # noqa: FBT002  a flag
-    key: Annotated[str, typer.Option(envvar="LLM_SERVICE_KEY", help="An API key with scope metrics, if it has keys.")] = "",
+    key: Annotated[
+        str, typer.Option(envvar="LLM_SERVICE_KEY", help="An API key with scope metrics, if it has keys.")
+    ] = "",
 ) -> None:
     """Show the figures of a running service live: is it the service, the engine or the load?"""
     from app.telemetry.top import run_top  # noqa: PLC0415  only this command needs it

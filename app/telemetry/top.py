@@ -89,7 +89,9 @@ def run_top(url: str, interval: float, *, once: bool, key: str = "") -> int:
         except KeyboardInterrupt:
             return 0
         except httpx2.HTTPError as error:
-            console.print(f"{url}/metrics: {error or type(error).__name__}. Is the service running, METRICS on, and --key given if it has keys?")
+            console.print(
+                f"{url}/metrics: {error or type(error).__name__}. Is the service running, METRICS on, --key right?"
+            )
             return 1
 
 
