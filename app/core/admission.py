@@ -55,7 +55,7 @@ class Admission:
         self.limit = slots
         self.max_queue = max_queue
         self._max_wait = max_wait
-        # Who was let in because the wait is short must not be overtaken for much longer than that.
+        # Who was let in because the wait is short must not be overtaken for much longer than that; reports always may.
         self._aging = min(_AGING, max_wait / len(Priority))
         self._order = count()
         self._urgent: list[_Waiter] = []
@@ -123,16 +123,20 @@ class Admission:
     def _left(self, holder: _Holder) -> float:
         """Seconds until ``holder`` should leave; whoever is late may be so for a while."""
         mean = self._times[holder.priority].mean
-        return max(mean - (time.monotonic() - holder.since), _LATE * mean)
+        left = mean - (time.monotonic() - holder.since)
+        return left if left > 0 else _LATE * mean
 
     def _rank(self, priority: Priority) -> float:
-        return time.monotonic() + int(priority) * self._aging
+        return time.monotonic() + int(priority) * (_AGING if priority is _BULK else self._aging)
 
     def _has_room(self, priority: Priority) -> bool:
         return self.running < self.limit and (priority is not _BULK or self._reports < self.bulk_limit)
 
     async def _wait(self, priority: Priority, deadline: Deadline) -> _Holder:
         wait = self.estimate(priority)
+        # A report can be overtaken for so long that no short wait can be promised to it once all places are taken.
+        if priority is _BULK and self.running >= self.limit and self._max_wait < _AGING:
+            raise self._overloaded(wait / 2)
         if self.queued >= math.ceil(self.max_queue * _QUEUE_SHARE[priority]) or wait > self._max_wait:
             raise self._overloaded(wait / 2)
         self._refuse_hopeless(priority, deadline, wait)
