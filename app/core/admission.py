@@ -8,7 +8,7 @@ import asyncio
 import heapq
 import math
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -49,12 +49,20 @@ class Admission:
         max_queue: The most requests that wait.
     """
 
-    def __init__(self, slots: int, max_queue: int, *, max_wait: float = math.inf) -> None:
+    def __init__(
+        self,
+        slots: int,
+        max_queue: int,
+        *,
+        max_wait: float = math.inf,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """``max_wait``: seconds; a request that would wait longer is refused, even if its deadline allows more."""
         self.slots = slots
         self.limit = slots
         self.max_queue = max_queue
         self._max_wait = max_wait
+        self._clock = clock
         # Who was let in because the wait is short must not be overtaken for much longer than that; reports always may.
         self._aging = min(_AGING, max_wait / len(Priority))
         self._order = count()
@@ -104,7 +112,7 @@ class Admission:
             yield
             whole = True
         finally:
-            now = time.monotonic()
+            now = self._clock()
             self._times[priority].note(now - holder.since, now, whole=whole)
             self._leave(holder)
 
@@ -123,11 +131,11 @@ class Admission:
     def _left(self, holder: _Holder) -> float:
         """Seconds until ``holder`` should leave; whoever is late may be so for a while."""
         mean = self._times[holder.priority].mean
-        left = mean - (time.monotonic() - holder.since)
+        left = mean - (self._clock() - holder.since)
         return left if left > 0 else _LATE * mean
 
     def _rank(self, priority: Priority) -> float:
-        return time.monotonic() + int(priority) * (_AGING if priority is _BULK else self._aging)
+        return self._clock() + int(priority) * (_AGING if priority is _BULK else self._aging)
 
     def _has_room(self, priority: Priority) -> bool:
         return self.running < self.limit and (priority is not _BULK or self._reports < self.bulk_limit)
@@ -157,7 +165,7 @@ class Admission:
 
     def _refuse_hopeless(self, priority: Priority, deadline: Deadline, wait: float) -> None:
         """Refuse what cannot be done in the time that is left, by what was measured."""
-        least = self._times[priority].least(time.monotonic())
+        least = self._times[priority].least(self._clock())
         lacking = wait + least - deadline.remaining()
         if lacking <= 0 or least + wait <= 0:
             return
@@ -175,7 +183,7 @@ class Admission:
         )
 
     def _enter(self, priority: Priority) -> _Holder:
-        holder = _Holder(priority, time.monotonic())
+        holder = _Holder(priority, self._clock())
         self._holders.add(holder)
         self._reports += priority is _BULK
         return holder
