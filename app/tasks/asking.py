@@ -168,7 +168,7 @@ class Asking(Generic[A]):
         An answer that lacks only its last brackets, or only runs on after them, is whole.
         """
         try:
-            return self._question.shape.model.model_validate_json(attempt.text), []
+            return self._question.shape.read(attempt.text), []
         except ValidationError as error:
             log.warning(
                 "contract broken",
