@@ -116,6 +116,7 @@ class Asking(Generic[A]):
         Raises:
             ServiceError: the engine refused (see ``Slot.stream``).
             EngineFailure: the engine said nothing at all.
+            DeadlineExceeded: not in the time there was.
         """
         read: tuple[A, list[str]] | None = None
         wrong: str | None = None
@@ -158,6 +159,8 @@ class Asking(Generic[A]):
     def _closed(self) -> tuple[A, list[str]]:
         """The fullest attempt, closed."""
         if all(attempt.silent for attempt in self._attempts):
+            if self.ending == "deadline":
+                raise self._patience.deadline.exceeded()
             raise EngineFailure("The model's server did not answer. Repeat the call.")
         best = max(self._attempts, key=lambda attempt: len(attempt.json.value))
         return self._question.close(best.json.value, best.json.open_field)
