@@ -157,7 +157,7 @@ class TokenStream:
     def _take(self, data: bytes) -> str | None:
         """Read one event; return its text, if any."""
         try:
-            event: Any = from_json(data)
+            event: Any = from_json(data, cache_strings="keys")  # values would be kept
             if "error" in event:
                 raise refused(event["error"], self._profile)
             if usage := event.get("usage"):
@@ -356,7 +356,7 @@ class LLMEngine:
     async def _refusal(self, response: Response) -> Exception:
         raw = await response.read()
         try:
-            body: Any = from_json(raw)
+            body: Any = from_json(raw, cache_strings="keys")
         except ValueError:
             body = {}
         error = refused(body, self._profile, status=response.status)
