@@ -13,6 +13,7 @@ from app import __version__
 from app.api import chat, feedback, health, interview, openai, report
 from app.api.deps import Services
 from app.api.errors import install_error_handlers
+from app.api.lean import FastLane
 from app.api.middleware import BodyGuard, CancelOnDisconnect, RequestContext
 from app.config import Settings, load_settings
 from app.core.drain import Drain
@@ -61,6 +62,7 @@ def create_app(
         app.include_router(module.router)
     install_error_handlers(app)
     # The last one added is the outermost.
+    app.add_middleware(FastLane, routes=[*chat.router.routes, *openai.router.routes])
     app.add_middleware(BodyGuard, max_bytes=settings.max_body_bytes)
     app.add_middleware(CancelOnDisconnect)
     app.add_middleware(RequestContext, drain=drain)

@@ -21,7 +21,9 @@ _ALLOWED = 1.3  # times the recorded ratio
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(prog="make bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="make bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--short", action="store_true", help="ours and the plain service; compare with the record")
     parser.add_argument("--record", action="store_true", help="with --short: keep the ratio as the new record")
     parser.add_argument("--only", default=",".join(GATEWAYS), help="gateways, by commas: %(default)s")
@@ -84,7 +86,9 @@ def _short(*, record: bool) -> int:
     for name, value in ratio.items():
         print(f"CPU per {name}: {value:.4f} of the plain service's; recorded: {recorded[name]:.4f}")
     for name in worse:
-        print(f"CPU per {name} got more than {_ALLOWED:.0%} of the recorded ratio: find what costs it, see docs/benchmarks.md")
+        print(
+            f"CPU per {name} got more than {_ALLOWED:.0%} of the recorded ratio: find what costs it, see docs/benchmarks.md"
+        )
     return 1 if worse else 0
 
 

@@ -94,14 +94,15 @@ GATEWAYS: Mapping[str, Gateway] = {
     gateway.name: gateway
     for gateway in (
         Gateway(
-            OURS, lambda _, __: [str(Path(sys.executable).parent / "llm-service"), "serve"], _ours, ready="/health/ready"
+            OURS,
+            lambda _, __: [str(Path(sys.executable).parent / "llm-service"), "serve"],
+            _ours,
+            ready="/health/ready",
         ),
         Gateway(ROUTER, _router("sglang_router.launch_router", ROUTER), folder=ROUTER),
         Gateway("vllm-router", _router("vllm_router.launch_router", "vllm-router"), folder="vllm-router"),
         Gateway("smg", _router("smg.launch_router", "smg"), folder="smg"),
-        Gateway(
-            PLAIN, _plain, lambda _, engine: {"ENGINE_URL": f"http://127.0.0.1:{engine}"}, folder="plain"
-        ),
+        Gateway(PLAIN, _plain, lambda _, engine: {"ENGINE_URL": f"http://127.0.0.1:{engine}"}, folder="plain"),
         Gateway(LITELLM, _litellm, lambda _, __: {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}, folder=LITELLM),
     )
 }

@@ -93,9 +93,7 @@ def engine(answers: Path | None = None) -> Iterator[Engine]:
         yield Engine(port, process.pid)
 
 
-def load(
-    port: int, path: str, body: object, *, connections: int, seconds: float, headers: Sequence[str] = ()
-) -> Run:
+def load(port: int, path: str, body: object, *, connections: int, seconds: float, headers: Sequence[str] = ()) -> Run:
     """Load on ``port``; 0 seconds: one answer for each connection.
 
     Raises:

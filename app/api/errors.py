@@ -96,7 +96,8 @@ def _openai_body(row: _Row, message: str, request_id: str, param: str | None = N
     return {"error": {"message": message, "type": kind, "param": param, "code": code, "request_id": request_id}}
 
 
-def _respond(request: Request, error: errors.ServiceError) -> JSONResponse:
+def error_response(request: Request, error: errors.ServiceError) -> JSONResponse:
+    """The answer that says ``error``."""
     return _answer(request, _row(error), error.message, error.param, _headers(error))
 
 
@@ -124,13 +125,13 @@ def _headers(error: errors.ServiceError) -> dict[str, str]:
 async def _service_error(request: Request, exc: Exception) -> JSONResponse:
     if not isinstance(exc, errors.ServiceError):
         raise exc
-    return _respond(request, exc)
+    return error_response(request, exc)
 
 
 async def _validation_error(request: Request, exc: Exception) -> JSONResponse:
     if not isinstance(exc, RequestValidationError):
         raise exc
-    return _respond(request, translate(exc.errors()))
+    return error_response(request, translate(exc.errors()))
 
 
 def translate(faults: Sequence[Any]) -> errors.CallerError:
@@ -152,8 +153,13 @@ def translate(faults: Sequence[Any]) -> errors.CallerError:
 async def _http_exception(request: Request, exc: Exception) -> JSONResponse:
     if not isinstance(exc, HTTPException):
         raise exc
+    return http_error_response(request, exc)
+
+
+def http_error_response(request: Request, exc: HTTPException) -> JSONResponse:
+    """The answer that says what Starlette, or ``BodyGuard``, refused."""
     if known := _BODY_ERRORS.get(exc.status_code):
-        return _respond(request, known)
+        return error_response(request, known)
     phrase = HTTPStatus(exc.status_code).phrase
     message = f"{request.method} {request.url.path}: {phrase.lower()}. See /docs for what there is."
     row = _Row(errors.ServiceError, exc.status_code, phrase.lower().replace(" ", "_"))

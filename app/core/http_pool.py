@@ -32,6 +32,10 @@ class TransportError(Exception):
         self.before_response = before_response
 
 
+class NoConnection(TransportError):
+    """Nothing was sent, because nobody listens."""
+
+
 class _Connection(asyncio.Protocol):
     """One connection and the exchange that is under way on it; a httptools response parser calls the on_* methods."""
 
@@ -181,6 +185,10 @@ class Response:
         """
         return await self._connection.next_chunk()
 
+    def cut(self) -> None:
+        """Break the connection: whoever waits for more of the body gets a TransportError."""
+        self._connection.close()
+
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body as it arrives.
 
@@ -260,7 +268,7 @@ class HttpPool:
         self._idle.clear()
 
     async def open(self, address: Address, request: bytes) -> tuple[_Connection, int]:
-        """For ``Exchange`` only: send on an idle connection, or on a new one if the engine had closed the idle one meanwhile."""
+        """For ``Exchange`` only: send on an idle connection, or on a new one if that was closed meanwhile."""
         connection = self._take_idle(address)
         if connection is not None:
             try:
@@ -285,7 +293,7 @@ class HttpPool:
             async with asyncio.timeout(self._connect_timeout):
                 _, connection = await loop.create_connection(_Connection, address.host, address.port)
         except (OSError, TimeoutError) as error:
-            raise TransportError(f"no connection: {error}", before_response=True) from error
+            raise NoConnection(f"no connection: {error}", before_response=True) from error
         return connection
 
     def _take_idle(self, address: Address) -> _Connection | None:

@@ -222,6 +222,21 @@ class ChunkChoice(TypedDict):
     finish_reason: FinishReason | None
 
 
+class SpentDetails(TypedDict):
+    """``CachedTokens``, unvalidated."""
+
+    cached_tokens: int
+
+
+class SpentUsage(TypedDict):
+    """``CompletionUsage``, unvalidated."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: SpentDetails
+
+
 class ChatCompletionChunk(TypedDict):
     """One event of a stream: a plain dictionary, because there is one for every token."""
 
@@ -230,7 +245,7 @@ class ChatCompletionChunk(TypedDict):
     created: int
     model: str
     choices: list[ChunkChoice]
-    usage: NotRequired[CompletionUsage | None]
+    usage: NotRequired[SpentUsage | None]
 
 
 class ModelCard(BaseModel):

@@ -1,0 +1,175 @@
+"""Routes on the hot path: declared and documented by FastAPI, served in one step.
+
+FastAPI's own way costs 200 microseconds a request: routing twice, a dependency graph, exit stacks, a parsed body that
+is validated as Python objects, a response that is validated again. A lean route validates the JSON it was sent, calls
+its endpoint and sends the bytes it gets. Errors leave in the same shapes from the same table.
+"""
+
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from contextlib import aclosing
+from typing import Annotated, Any, TypeAlias, get_type_hints
+
+from fastapi import Depends, Request
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.api.deps import AskedTimeout, Services
+from app.api.errors import error_response, http_error_response, translate
+from app.core.deadline import Deadline
+from app.errors import MalformedBody, ServiceError
+
+_TIMEOUT = b"x-request-timeout"
+_ASKED: TypeAdapter[float | None] = TypeAdapter(AskedTimeout)
+_JSON = (b"content-type", b"application/json")
+_EVENTS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),  # proxies must not collect a stream before they pass it on
+]
+
+
+class Call:
+    """One request to a lean route, and the way its answer takes."""
+
+    __slots__ = ("_scope", "_send", "request_id", "services", "started")
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        state = scope["state"]
+        self.services: Services = state["services"]
+        self.request_id: str = state["request_id"]
+        self.started = False
+        self._scope = scope
+        self._send = send
+
+    def deadline(self) -> Deadline:
+        """When it must be answered, counted from its arrival.
+
+        Raises:
+            InvalidField: the caller's X-Request-Timeout is none.
+        """
+        asked = None
+        for name, value in self._scope["headers"]:
+            if name == _TIMEOUT:
+                asked = _asked(value.decode("latin-1"))
+        return self.services.timeouts.deadline(self._scope["state"]["arrived_at"], asked)
+
+    async def answer(self, content: bytes) -> None:
+        """Send ``content``, which is JSON."""
+        self.started = True
+        headers = [(b"content-length", str(len(content)).encode()), _JSON]
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+        await self._send({"type": "http.response.body", "body": content})
+
+    async def stream(self, events: AsyncGenerator[bytes, None]) -> None:
+        """Send server-sent events as they come."""
+        send = self._send
+        self.started = True
+        await send({"type": "http.response.start", "status": 200, "headers": list(_EVENTS)})
+        async with aclosing(events):
+            async for event in events:
+                await send({"type": "http.response.body", "body": event, "more_body": True})
+        await send({"type": "http.response.body"})
+
+
+async def _documented(asked: AskedTimeout = None) -> Call:
+    """What FastAPI reads of ``Call``: the header. Lean routes make their calls themselves."""
+    raise NotImplementedError(asked)
+
+
+CallDep = Annotated[Call, Depends(_documented)]
+
+Endpoint: TypeAlias = Callable[[Any, Call], Awaitable[None]]
+
+
+class LeanRoute(APIRoute):
+    """A POST route whose endpoint takes a validated ``body`` and a ``call``, which it answers."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+        self.lean = list(get_type_hints(endpoint, include_extras=True).values())[1:2] == [CallDep]
+        if self.lean:
+            self._model: type[BaseModel] = get_type_hints(endpoint)["body"]
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if not self.lean or scope["method"] != "POST":
+            await super().handle(scope, receive, send)
+            return
+        call = Call(scope, send)
+        try:
+            await self.endpoint(validated(self._model, await _body(receive)), call)
+        except ServiceError as error:
+            if call.started:
+                raise
+            response = error_response(Request(scope), error)
+        except HTTPException as error:
+            response = http_error_response(Request(scope), error)
+        else:
+            return
+        await response(scope, receive, send)
+
+
+class FastLane:
+    """Takes requests for lean routes straight to them; the innermost middleware, so that only routing is left out."""
+
+    def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute]) -> None:
+        self._app = app
+        self._routes: Mapping[str, LeanRoute] = {
+            route.path: route for route in routes if isinstance(route, LeanRoute) and route.lean
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        route = self._routes.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        await (self._app if route is None else route.handle)(scope, receive, send)
+
+
+async def _body(receive: Receive) -> bytes:
+    message = await receive()
+    if not message.get("more_body", False):
+        return message.get("body", b"")
+    parts = [message.get("body", b"")]
+    while message.get("more_body", False):
+        message = await receive()
+        parts.append(message.get("body", b""))
+    return b"".join(parts)
+
+
+def validated(model: type[BaseModel], body: bytes) -> BaseModel:
+    """``body`` as ``model``.
+
+    Raises:
+        MalformedBody: not JSON.
+        CallerError: its first fault, by the name of the field.
+    """
+    try:
+        return model.__pydantic_validator__.validate_json(body)
+    except ValidationError:
+        return _explained(model, body)
+
+
+def _explained(model: type[BaseModel], body: bytes) -> BaseModel:
+    """The same once more, slowly, by a parser that tells where JSON breaks and lets the model judge surrogates."""
+    if not body:
+        raise translate([{"type": "missing", "loc": ("body",), "msg": ""}])
+    try:
+        parsed = json.loads(body)
+    except json.JSONDecodeError as error:
+        raise translate([{"type": "json_invalid", "loc": ("body", error.pos), "msg": ""}]) from None
+    except (ValueError, RecursionError):  # not UTF-8; nested too deeply
+        raise MalformedBody("body: not valid JSON. Send one JSON object.", param="body") from None
+    try:
+        return model.__pydantic_validator__.validate_python(parsed)
+    except ValidationError as error:
+        raise translate([{**fault, "loc": ("body", *fault["loc"])} for fault in error.errors()]) from None
+
+
+def _asked(header: str) -> float | None:
+    try:
+        return _ASKED.validate_python(header)
+    except ValidationError as error:
+        raise translate([{**error.errors()[0], "loc": ("header", "X-Request-Timeout")}]) from None
