@@ -15,8 +15,8 @@ from bench.processes import cpu_seconds, free_port, running, wait_for
 
 HERE = Path(__file__).parent
 CACHE = HERE.parent / ".bench"
-TOOL_CORE = 1 if (os.cpu_count() or 1) > 1 else 0
-GATEWAY_CORE = 0
+_LAST = (os.cpu_count() or 1) - 1
+GATEWAY_CORE, TOOL_CORE = (int(core) for core in os.environ.get("BENCH_CORES", f"0,{_LAST}").split(","))
 
 
 @dataclass(frozen=True, slots=True)
