@@ -7,7 +7,7 @@ import asyncio
 import time
 import uuid
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from fastapi.responses import JSONResponse
@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.errors import error_body
+from app.api.leaving import LEAVING, Leaving
 from app.api.sse import sse_data, sse_event
 from app.core.drain import Drain
 from app.errors import NotReady
@@ -93,8 +94,9 @@ def _shutting_down(request_id: str) -> tuple[dict[str, Any], int, dict[str, str]
 class CancelOnDisconnect:
     """Cancels the handling of a request when its client leaves, in every phase: queued, generating, streaming.
 
-    Starlette does this for streams only: a plain JSON handler would run to its end for nobody. One task per request
-    waits for the disconnect that follows the body; the application reads the body through it.
+    Starlette does this for streams only: a plain JSON handler would run to its end for nobody. Our server tells the
+    task that handles the request. Under another one, a second task waits for the disconnect that follows the body, and
+    the application reads the body through it.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -105,6 +107,20 @@ class CancelOnDisconnect:
         if not _has_body(scope):
             await self._app(scope, receive, send)
             return
+        leaving: Leaving | None = scope.get("extensions", {}).get(LEAVING)
+        if leaving is None:
+            await self._watched(scope, receive, send)
+            return
+        leaving.tell = cast("asyncio.Task[None]", asyncio.current_task()).cancel
+        try:
+            await self._app(scope, receive, send)
+        except asyncio.CancelledError:
+            if not leaving.left:
+                raise  # the server is shutting down
+        finally:
+            leaving.tell = None
+
+    async def _watched(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Streaming responses would watch `receive` themselves up to 2.3; from 2.4 on they leave it to us.
         scope = {**scope, "asgi": {**scope["asgi"], "spec_version": "2.4"}}
         body_read = asyncio.Event()

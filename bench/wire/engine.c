@@ -218,6 +218,8 @@ static ssize_t request(conn *c) {
     c->plain = !memmem(body, length, "\"stream\":true", 13) && !memmem(body, length, "\"stream\": true", 14);
     c->streaming = 1;
     c->tokens_left = tokens;
+    const char *most = memmem(body, length, "\"max_tokens\":", 13);
+    if (most && atoi(most + 13) > 0 && atoi(most + 13) < tokens) c->tokens_left = atoi(most + 13);
     c->reply = c->plain ? NULL : find_canned(body, length);
     if (first_gap) enqueue(&queue[0], c, now() + first_gap);
     else step(c);
