@@ -62,10 +62,12 @@ def create_app(
         app.include_router(module.router)
     install_error_handlers(app)
     # The last one added is the outermost.
-    app.add_middleware(FastLane, routes=[*chat.router.routes, *openai.router.routes])
     app.add_middleware(BodyGuard, max_bytes=settings.max_body_bytes)
     app.add_middleware(CancelOnDisconnect)
     app.add_middleware(RequestContext, drain=drain)
+    app.middleware_stack = FastLane(
+        app.build_middleware_stack(), app.user_middleware, [*chat.router.routes, *openai.router.routes]
+    )
     return app
 
 

@@ -167,6 +167,10 @@ def http_error_response(request: Request, exc: HTTPException) -> JSONResponse:
 
 
 async def _unexpected(request: Request, exc: Exception) -> JSONResponse:
+    return unexpected(request, exc)
+
+
+def unexpected(request: Request, exc: Exception) -> JSONResponse:
     """A fault of ours: the caller gets an id to report, the log gets the rest."""
     request_id = request.state.request_id
     log.error("unexpected error", request_id=request_id, path=request.url.path, exc_info=exc)

@@ -6,7 +6,7 @@ its endpoint and sends the bytes it gets. Errors leave in the same shapes from t
 """
 
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Annotated, Any, TypeAlias, get_type_hints
 
@@ -14,11 +14,12 @@ from fastapi import Depends, Request
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.deps import AskedTimeout, Services
-from app.api.errors import error_response, http_error_response, translate
+from app.api.errors import error_response, http_error_response, translate, unexpected
 from app.core.deadline import Deadline
 from app.errors import MalformedBody, ServiceError
 
@@ -108,24 +109,35 @@ class LeanRoute(APIRoute):
             response = error_response(Request(scope), error)
         except HTTPException as error:
             response = http_error_response(Request(scope), error)
+        except Exception as error:  # what Starlette's outermost layer does
+            if call.started:
+                raise
+            response = unexpected(Request(scope), error)
         else:
             return
         await response(scope, receive, send)
 
 
 class FastLane:
-    """Takes requests for lean routes straight to them; the innermost middleware, so that only routing is left out."""
+    """Takes requests for lean routes past the router and all that FastAPI puts around it."""
 
-    def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute]) -> None:
+    def __init__(self, app: ASGIApp, layers: Sequence[Middleware], routes: Iterable[BaseRoute]) -> None:
+        """``app``: for all other requests; ``layers``: the middleware that both ways have, the outermost first."""
         self._app = app
         self._routes: Mapping[str, LeanRoute] = {
             route.path: route for route in routes if isinstance(route, LeanRoute) and route.lean
         }
+        self._lane: ASGIApp = self._serve
+        for layer in reversed(layers):
+            self._lane = layer.cls(self._lane, *layer.args, **layer.kwargs)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        route = self._routes.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
-        await (self._app if route is None else route.handle)(scope, receive, send)
+        lean = scope["type"] == "http" and scope["path"] in self._routes and scope["method"] == "POST"
+        await (self._lane if lean else self._app)(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._routes[scope["path"]].handle(scope, receive, send)
 
 
 async def _body(receive: Receive) -> bytes:

@@ -40,7 +40,7 @@ def read_completion(raw: bytes, profile: EngineProfile) -> Completion:
         EngineFailure: it makes no sense, or does not say why it ended.
     """
     try:
-        body: Any = from_json(raw)
+        body: Any = from_json(raw, cache_strings="keys")
         if "error" in body or body.get("object") == "error":
             raise refused(body, profile)
         choice = body["choices"][0]

@@ -269,7 +269,7 @@ class LLMEngine:
     async def _refusal(self, response: Response) -> Exception:
         raw = await response.read()
         try:
-            body: Any = from_json(raw)
+            body: Any = from_json(raw, cache_strings="keys")
         except ValueError:
             body = {}
         error = refused(body, self._profile, status=response.status)

@@ -182,7 +182,7 @@ class TokenStream:
 
     def _parsed(self, data: bytes) -> str | None:
         try:
-            event: Any = from_json(data)
+            event: Any = from_json(data, cache_strings="keys")
             if "error" in event:
                 raise refused(event["error"], self._profile)
             if usage := event.get("usage"):
@@ -205,7 +205,7 @@ class TokenStream:
 
 def decoded(literal: bytes) -> str:
     """The text of a JSON string."""
-    return from_json(literal) if b"\\" in literal else literal[1:-1].decode()
+    return from_json(literal, cache_strings="keys") if b"\\" in literal else literal[1:-1].decode()
 
 
 def finish_of(reason: str) -> FinishReason:
