@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos test-sglang test-container contract eval check lock format fetch-test-models
+.PHONY: help run test chaos test-sglang test-container test-prometheus contract docs configuration dashboard eval check lock format fetch-test-models
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -12,7 +12,7 @@ run: $(VENV)/.runtime  ## Start the whole service on this machine's CPU: embedde
 	@exec $(BIN)/llm-service serve --embedded
 
 test: $(VENV)/.dev fetch-test-models  ## Run the tests, end to end on the embedded engine included
-	$(BIN)/pytest -m "not sglang and not container"
+	$(BIN)/pytest -m "not sglang and not container and not prometheus"
 
 chaos: $(VENV)/.dev  ## Overload, faults and failures from a seed, about five minutes; ARGS="NAME --seed N" for the long form
 	$(BIN)/python -m chaos $(or $(ARGS),--short)
@@ -23,6 +23,10 @@ test-sglang: $(VENV)/.dev  ## Install a real SGLang on the CPU and run the engin
 	$(BIN)/pytest tests/sglang
 	$(BIN)/pytest tests/contract --engines simulator,sglang
 	$(BIN)/python scripts/contract_table.py --check
+
+test-prometheus: $(VENV)/.dev  ## Provoke every alert and query the whole dashboard on a real Prometheus (root; installs it)
+	@command -v prometheus promtool >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus; }
+	$(BIN)/pytest tests/observability
 
 test-container: $(VENV)/.dev fetch-test-models  ## Build the api image and run it (root; installs buildah and runc)
 	$(BIN)/pytest tests/container
@@ -40,6 +44,18 @@ check: $(VENV)/.dev  ## Lint, types, import contracts, and that the lock files m
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/lock.py --check
+	$(BIN)/python scripts/configuration.py --check
+	$(BIN)/python deploy/observability/dashboard.py --check
+
+docs: $(VENV)/.dev  ## Build the documentation into build/docs
+	$(BIN)/sphinx-build --fail-on-warning --quiet docs build/docs
+	@echo "build/docs/index.html"
+
+configuration: $(VENV)/.dev  ## Write docs/configuration.md anew from the settings
+	$(BIN)/python scripts/configuration.py
+
+dashboard: $(VENV)/.dev  ## Write the Grafana dashboard anew
+	$(BIN)/python deploy/observability/dashboard.py
 
 lock: $(VENV)/.dev  ## Write requirements.txt and requirements-dev.txt anew from pyproject.toml
 	$(BIN)/python scripts/lock.py

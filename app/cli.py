@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from app import operating
 from app.config import Settings, load_settings
 from app.core.drain import Drain
 from app.doctor.report import run_doctor
@@ -26,6 +27,7 @@ from app.errors import StartupError
 from app.main import create_app
 from app.server import Limits, make_server
 from app.telemetry.logs import configure_logs
+from app.watching import open_audit
 from app.wiring import running_engine, sglang_options
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, help="LLM service for AI interviews.")
@@ -57,6 +59,8 @@ def serve(
         if embedded and "app_host" not in settings.model_fields_set:
             settings = settings.model_copy(update={"app_host": "127.0.0.1"})
         configure_logs(settings.log_level)
+        if (audit := open_audit(settings)) is not None:  # a file that cannot be written is one sentence now
+            audit.close()
         listener = _bind(settings.app_host, settings.app_port)
         if settings.engine == "embedded":
             _fetch(settings.embedded_model, settings.models_dir)
@@ -144,6 +148,10 @@ def openapi() -> None:
     """Print the OpenAPI document."""
     schema = create_app(load_settings()).openapi()
     sys.stdout.write(json.dumps(schema, ensure_ascii=False, indent=2) + "\n")
+
+
+cli.add_typer(operating.audit, name="audit")
+cli.command()(operating.top)
 
 
 class _Bar:

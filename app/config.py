@@ -85,6 +85,16 @@ class Settings(BaseSettings):
     drain_limit: float = Field(
         7, ge=0, le=3600, allow_inf_nan=False, description="그 뒤 진행 중인 답을 기다리는 시간 (초)"
     )
+    metrics: bool = Field(default=True, description="/metrics에 지표를 내보냄")
+    otel_exporter_otlp_endpoint: str = Field(
+        "", description="추적(trace)을 받는 OpenTelemetry 수집기 주소, 예: http://collector:4318 (빈 값: 끔)"
+    )
+    audit_log: str = Field("", description="판정 기록(JSON Lines) 파일 (빈 값: 끔)")
+    audit_output: bool = Field(default=True, description="판정 기록에 답변 문장도 남김")
+    audit_required: bool = Field(default=False, description="기록하지 못한 답변은 내보내지 않음 (503)")
+    audit_max_bytes: int = Field(
+        104_857_600, ge=65_536, le=1 << 40, description="판정 기록 파일을 새로 시작하는 크기 (바이트)"
+    )
     max_body_bytes: int = Field(1_048_576, ge=1024, le=67_108_864, description="요청 본문의 최대 크기 (바이트)")
 
     @field_validator("log_level", mode="before")

@@ -15,6 +15,7 @@
     │   └── Overloaded              it could, but the queue is full or the wait would be too long
     ├── DeadlineExceeded            the time the caller allowed is used up
     ├── EngineFailure               the engine answered nonsense, or broke off
+    ├── NotRecorded                 the answer could not be put on record, and has to be
     └── StartupError                the service cannot start; one sentence for the operator
 
 ``app.api.errors`` maps each class to a status; ``app.core.llm_engine`` translates what an engine says into this tree,
@@ -88,6 +89,10 @@ class DeadlineExceeded(ServiceError):
 
 class EngineFailure(ServiceError):
     """The engine broke off or answered something that is no answer."""
+
+
+class NotRecorded(ServiceError):
+    """The answer was made, but its decision record could not be written and is required."""
 
 
 class StartupError(ServiceError):

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from app import __version__
-from app.api import chat, feedback, health, interview, openai, report
+from app.api import chat, feedback, health, interview, metrics, openai, report
 from app.api.deps import Services
 from app.api.errors import install_error_handlers
 from app.api.lean import FastLane
@@ -19,6 +19,7 @@ from app.config import Settings, load_settings
 from app.core.drain import Drain
 from app.errors import StartupError
 from app.telemetry.logs import configure_logs
+from app.telemetry.observer import Observer
 from app.wiring import running_services
 
 _DESCRIPTION = """AI 면접을 위한 LLM 서비스: 채팅, 답변 피드백, 다음 면접 단계, 최종 리포트.
@@ -48,23 +49,24 @@ def create_app(
         drain: Told by the server when the process is about to end.
     """
     drain = drain or Drain()
+    observer = Observer()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[State, None]:
-        async with running_services(settings, drain, with_engine=with_engine) as services:
+        async with running_services(settings, drain, observer, with_engine=with_engine) as services:
             announcer = asyncio.create_task(_announce(services, on_ready)) if on_ready else None
             yield State(services=services)
             if announcer is not None:
                 announcer.cancel()
 
     app = FastAPIOffline(title="LLM Service", version=__version__, description=_DESCRIPTION, lifespan=lifespan)
-    for module in (chat, feedback, interview, report, openai, health):
+    for module in (chat, feedback, interview, report, openai, health, metrics):
         app.include_router(module.router)
     install_error_handlers(app)
     # The last one added is the outermost.
     app.add_middleware(BodyGuard, max_bytes=settings.max_body_bytes)
     app.add_middleware(CancelOnDisconnect)
-    app.add_middleware(RequestContext, drain=drain)
+    app.add_middleware(RequestContext, drain=drain, observer=observer)
     app.middleware_stack = FastLane(
         app.build_middleware_stack(), app.user_middleware, [*chat.router.routes, *openai.router.routes]
     )

@@ -33,6 +33,8 @@ from app.tasks.interview import interview_step
 from app.tasks.judging.rubric import GRAMMAR as DIGIT_GRAMMAR
 from app.tasks.report import REPORT
 from app.tasks.structured import Policy
+from app.telemetry.observer import Observer
+from app.watching import watched
 
 log = structlog.get_logger("wiring")
 
@@ -97,14 +99,18 @@ async def running_engine(
 
 @asynccontextmanager
 async def running_services(
-    settings: Settings, drain: Drain, *, with_engine: bool = False
+    settings: Settings, drain: Drain, observer: Observer, *, with_engine: bool = False
 ) -> AsyncGenerator[Services, None]:
     """Open everything the API needs; see ``running_engine``.
 
     Raises:
         StartupError: the embedded model is missing.
     """
-    async with running_engine(settings, with_engine=with_engine) as engine, _sharing(settings) as coalescer:
+    async with (
+        running_engine(settings, with_engine=with_engine) as engine,
+        _sharing(settings) as coalescer,
+        watched(settings, observer, engine, coalescer) as registry,
+    ):
         yield Services(
             engine=engine,
             chat=ChatDefaults(settings.default_temperature, settings.default_max_tokens),
@@ -114,6 +120,8 @@ async def running_services(
             coalescer=coalescer,
             idempotency_seconds=settings.idempotency_seconds,
             drain=drain,
+            observer=observer,
+            registry=registry,
             started_at=int(time.time()),
         )
 

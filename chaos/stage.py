@@ -102,6 +102,13 @@ class Service:
                 raise RuntimeError(f"the service is not ready ({ending}):\n{self.output.read_text()[-3000:]}")
             await asyncio.sleep(0.05)
 
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        if self._process is None:
+            raise RuntimeError("the service was not started")
+        return self._process.pid
+
     async def is_ready(self) -> bool:
         """Whether it says so."""
         answer = await get(self.port, "/health/ready", timeout=2)

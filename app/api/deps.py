@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
+from prometheus_client import CollectorRegistry
 
 from app.core.coalescing import Coalescer
 from app.core.deadline import Deadline
@@ -13,6 +14,8 @@ from app.core.llm_engine import LLMEngine
 from app.tasks.chat import ChatDefaults
 from app.tasks.interview import StepTask
 from app.tasks.structured import Policy
+from app.telemetry.observer import Observer
+from app.telemetry.record import current
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,8 @@ class Timeouts:
         else:
             allowed = self.tasks.get(task, self.request)
             setting = f"{task.partition('_')[0].upper()}_TIMEOUT" if task in self.tasks else "REQUEST_TIMEOUT"
+        if (record := current()) is not None:
+            record.expires_at = arrived_at + allowed
         return Deadline(arrived_at + allowed, allowed, setting)
 
 
@@ -51,6 +56,8 @@ class Services:
         coalescer: Lets identical requests share one generation.
         idempotency_seconds: For how long an answer is given again to the same Idempotency-Key.
         drain: Whether the service is on its way out.
+        observer: Where what happens is counted and recorded.
+        registry: What /metrics shows; None if it shows nothing.
         started_at: When the service started, Unix time.
     """
 
@@ -62,6 +69,8 @@ class Services:
     coalescer: Coalescer
     idempotency_seconds: float
     drain: Drain
+    observer: Observer
+    registry: CollectorRegistry | None
     started_at: int
 
 

@@ -16,6 +16,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from app import errors
+from app.telemetry.record import current
 
 log = structlog.get_logger("api")
 
@@ -39,6 +40,7 @@ TABLE = (
     _Row(errors.Overloaded, 503, "overloaded"),
     _Row(errors.NotReady, 503, "not_ready"),
     _Row(errors.DeadlineExceeded, 504, "deadline_exceeded"),
+    _Row(errors.NotRecorded, 503, "not_recorded"),
     _Row(errors.EngineFailure, 502, "engine_failure"),
 )
 
@@ -83,7 +85,14 @@ def _row(error: errors.ServiceError) -> _Row:
     return next((row for row in TABLE if isinstance(error, row.error)), TABLE[-1])
 
 
+def _noted(row: _Row) -> None:
+    """Whatever leaves as an error is told by its type in the log and in metrics."""
+    if (record := current()) is not None:
+        record.error = row.type
+
+
 def _body(row: _Row, message: str, request_id: str, param: str | None = None) -> dict[str, Any]:
+    _noted(row)
     body = {"type": row.type, "message": message, "request_id": request_id}
     if param is not None:
         body["param"] = param
@@ -91,6 +100,7 @@ def _body(row: _Row, message: str, request_id: str, param: str | None = None) ->
 
 
 def _openai_body(row: _Row, message: str, request_id: str, param: str | None = None) -> dict[str, Any]:
+    _noted(row)
     kind = "server_error" if row.status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request_error"
     code = row.openai_code or row.type
     return {"error": {"message": message, "type": kind, "param": param, "code": code, "request_id": request_id}}

@@ -4,12 +4,9 @@
 """
 
 import asyncio
-import time
-import uuid
 from http import HTTPStatus
 from typing import Any, cast
 
-import structlog
 from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -20,35 +17,35 @@ from app.api.leaving import LEAVING, Leaving
 from app.api.sse import sse_data, sse_event
 from app.core.drain import Drain
 from app.errors import NotReady
-
-_CLIENT_CLOSED_REQUEST = 499  # nginx's number for a client that left; logged, never sent
+from app.telemetry.observer import Observer
+from app.telemetry.record import CLIENT_CLOSED_REQUEST
 
 _SHUTTING_DOWN = NotReady("The service is shutting down. Repeat the call.", retry_after=1)
-
-log = structlog.get_logger("access")
 
 
 class RequestContext:
     """Gives each request an id and its time of arrival, and writes one log line when it is over."""
 
-    def __init__(self, app: ASGIApp, drain: Drain) -> None:
+    def __init__(self, app: ASGIApp, drain: Drain, observer: Observer) -> None:
         self._app = app
         self._drain = drain
+        self._observer = observer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        arrived = time.monotonic()
-        request_id = uuid.uuid4().hex
-        scope.setdefault("state", {}).update(request_id=request_id, arrived_at=arrived)
-        status, streaming = _CLIENT_CLOSED_REQUEST, False
+        record = self._observer.begin(scope["path"], scope["headers"])
+        request_id = record.id
+        state = scope.setdefault("state", {})
+        state.update(request_id=request_id, arrived_at=record.arrived)
+        streaming = False
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status, streaming
+            nonlocal streaming
             if message["type"] == "http.response.start":
-                status = message["status"]
+                record.status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = request_id
                 streaming = headers.get("content-type", "").startswith("text/event-stream")
@@ -62,21 +59,14 @@ class RequestContext:
             await self._app(scope, receive, send_with_id)
         except asyncio.CancelledError:
             # Not the client, whose leaving CancelOnDisconnect handles: the server is shutting down and out of patience.
-            if status == _CLIENT_CLOSED_REQUEST:
+            if record.status == CLIENT_CLOSED_REQUEST:
                 await JSONResponse(*_shutting_down(request_id))(scope, receive, send_with_id)
             elif streaming:
                 await send(_last_words(scope["path"], request_id))
             if not self._drain.draining:
                 raise
         finally:
-            log.info(
-                "request",
-                id=request_id,
-                method=scope["method"],
-                path=scope["path"],
-                status=status,
-                seconds=round(time.monotonic() - arrived, 3),
-            )
+            self._observer.end(record, state)
 
 
 def _last_words(path: str, request_id: str) -> Message:

@@ -10,6 +10,7 @@ from fastapi import Depends, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
+from app.api.delivery import Made, deliver, made
 from app.api.deps import AskedTimeout, Services, ServicesDep
 from app.api.errors import error_body
 from app.api.sharing import identity_of
@@ -80,7 +81,7 @@ class TaskCall:
         first = await queue.get()
         if isinstance(first, ServiceError):
             raise first
-        return sse_response(self._lines(first, queue))
+        return sse_response(self._lines(task.version, first, queue))
 
     async def _whole(self, task: Answering[R], deadline: Deadline) -> R:
         """The answer in one piece; whoever asks the same meanwhile, or again after a time-out, gets it too."""
@@ -92,14 +93,14 @@ class TaskCall:
                 self.request, keep=coalescer.grace, keep_keyed=max(coalescer.grace, services.idempotency_seconds)
             )
         if identity is None:
-            return await answer(task, services.engine, self.body, deadline, services.policy)
+            made = await self._made(task, deadline)
+            await deliver(services, self.request, self.body, task.version, made)
+            return made.body
         work_deadline = _of_work(task, deadline)
         shared = coalescer.known(identity)
         try:
             async with deadline.enforce():
-                body: R = await coalescer.share(
-                    identity, lambda: answer(task, services.engine, self.body, work_deadline, services.policy)
-                )
+                shared_answer: Made[R] = await coalescer.share(identity, lambda: self._made(task, work_deadline))
         except DeadlineExceeded as error:
             if coalescer.known(identity):
                 error.message += f" It is still being written: the same request gets it within {coalescer.grace:g} s."
@@ -107,16 +108,27 @@ class TaskCall:
             raise
         if shared:
             self.response.headers["Idempotent-Replayed"] = "true"
-        return body
+        await deliver(services, self.request, self.body, task.version, shared_answer)
+        return shared_answer.body
+
+    async def _made(self, task: Answering[R], deadline: Deadline) -> Made[R]:
+        """The answer, and the record of the request for which it is made."""
+        body = await answer(task, self.services.engine, self.body, deadline, self.services.policy)
+        return made(body)
 
     async def _lines(
-        self, event: TaskEvent[R] | ServiceError, queue: "asyncio.Queue[TaskEvent[R] | ServiceError]"
+        self, version: str, event: TaskEvent[R] | ServiceError, queue: "asyncio.Queue[TaskEvent[R] | ServiceError]"
     ) -> AsyncIterator[bytes]:
         while not isinstance(event, Result | ServiceError):
             yield sse_event(_EVENT_NAMES[type(event)], asdict(event))
             while (following := await _soon(queue)) is None:
                 yield KEEP_ALIVE
             event = following
+        if isinstance(event, Result):
+            try:
+                await deliver(self.services, self.request, self.body, version, made(event.body))
+            except ServiceError as error:
+                event = error
         if isinstance(event, Result):
             yield sse_event("result", event.body)
         else:

@@ -17,7 +17,11 @@ _PROBES = 2
 
 
 class Breaker:
-    """Closed while calls succeed; open, for longer each time, once most fail; half-open while a few try it again."""
+    """Closed while calls succeed; open, for longer each time, once most fail; half-open while a few try it again.
+
+    Attributes:
+        trips: How often it has opened.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, *, volume: int = _VOLUME) -> None:
         """``volume``: calls that must have ended within ten seconds before it judges."""
@@ -28,6 +32,7 @@ class Breaker:
         self._pause = _FIRST_PAUSE
         self._open_until: float | None = None
         self._probing = 0
+        self.trips = 0
 
     @property
     def closed(self) -> bool:
@@ -86,6 +91,7 @@ class Breaker:
         self._ended.clear()
         self._failures = 0
         self._open_until = self._clock() + self._pause
+        self.trips += 1
 
     def _note(self, *, served: bool) -> None:
         now = self._clock()

@@ -48,6 +48,7 @@ class Coalescer:
 
     Attributes:
         grace: Seconds that work goes on without anybody who waits for it.
+        shared: Requests that got the result of work begun for another one.
     """
 
     def __init__(self, grace: float, most_results: int = _MOST_RESULTS) -> None:
@@ -55,6 +56,7 @@ class Coalescer:
         self._most_results = most_results
         self._work: dict[bytes, _Work] = {}
         self._finished: dict[bytes, None] = {}  # oldest first
+        self.shared = 0
 
     @property
     def running(self) -> int:
@@ -87,7 +89,9 @@ class Coalescer:
             InvalidField: the key is in use for another content.
             Exception: whatever the work raised; nothing of it is kept.
         """
-        work = self._work[identity.key] if self.known(identity) else self._begin(identity, begin)
+        known = self.known(identity)
+        work = self._work[identity.key] if known else self._begin(identity, begin)
+        self.shared += known
         work.waiting += 1
         if not work.task.done():
             work.stop_timer()

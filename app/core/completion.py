@@ -8,9 +8,9 @@ from pydantic_core import from_json
 from app.core.engine_errors import refused
 from app.core.generation import FinishReason, Usage
 from app.core.thinking import ThoughtFilter
-from app.core.token_stream import finish_of, nonsense, told_usage
+from app.core.token_stream import finish_of, nonsense
 from app.engines.profiles import EngineProfile
-from app.errors import EngineFailure
+from app.errors import EngineFailure, ServiceError
 
 _SLOWEST = 0.1  # seconds a token while nothing has been seen: the pace of somebody who reads
 _WEIGHT = 0.1  # of the newest observation
@@ -25,11 +25,15 @@ class Completion:
         text: Without thinking.
         finish: Why the engine stopped.
         usage: Tokens spent.
+        first_text: Always 0: nobody saw it come.
+        failure: Always None: what failed is no answer.
     """
 
     text: str
     finish: FinishReason
     usage: Usage
+    first_text: float = 0.0
+    failure: ServiceError | None = None
 
 
 def read_completion(raw: bytes, profile: EngineProfile) -> Completion:
@@ -46,7 +50,7 @@ def read_completion(raw: bytes, profile: EngineProfile) -> Completion:
         choice = body["choices"][0]
         text: str = choice["message"].get("content") or ""
         finish = finish_of(choice["finish_reason"]) if choice.get("finish_reason") else "unknown"
-        usage = told_usage(body["usage"])
+        usage = Usage.told(body["usage"])
         thoughts = ThoughtFilter()
         answer = thoughts.feed(text) + thoughts.close()
     except (ValueError, TypeError, LookupError, AttributeError) as error:

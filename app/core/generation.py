@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Literal
+from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "abort", "unknown"]
@@ -71,6 +71,16 @@ class Usage:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+
+    @classmethod
+    def told(cls, usage: Any) -> "Usage":
+        """From OpenAI's ``usage`` object.
+
+        Raises:
+            LookupError, TypeError, AttributeError: it is something else.
+        """
+        details: Any = usage.get("prompt_tokens_details") or {}
+        return cls(usage["prompt_tokens"], usage["completion_tokens"], details.get("cached_tokens") or 0)
 
     @property
     def total_tokens(self) -> int:

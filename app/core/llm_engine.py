@@ -7,7 +7,6 @@ neither SGLang nor llama.cpp stops at once when the client of a plain request le
 
 import asyncio
 import time
-import uuid
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any
@@ -27,10 +26,12 @@ from app.core.load_watch import LoadWatch
 from app.core.prefixes import Prefixes
 from app.core.retry import Retrier, RetryPolicy
 from app.core.token_stream import TokenStream, decoded, silence
+from app.core.watch import Watch
 from app.engines.base import Address, EngineHost
 from app.engines.models import model_profile
 from app.engines.profiles import EngineProfile
 from app.errors import NotReady, ServiceError
+from app.telemetry.record import current
 
 log = structlog.get_logger("llm_engine")
 
@@ -107,6 +108,7 @@ class LLMEngine:
         monitor: Whether the engine can answer now.
         admission: Who may run now.
         stall: Seconds of silence in the middle of an answer that count as a failure.
+        retrier, load: What repeats calls to the engine, and what it says of its own load.
         stops_by_name: Whether a generation can be stopped by its name, whatever becomes of its connection.
     """
 
@@ -139,10 +141,10 @@ class LLMEngine:
         self.stall = retries.stall
         self.stops_by_name = profile.id_field is not None
         self._pace = Pace(retries.stall)
-        load = LoadWatch(host, pool, profile.load_path, self._headers, admission)
-        self.monitor = EngineMonitor(host, pool, profile.ready_path, self._headers, self._warm, load.look)
+        self.load = LoadWatch(host, pool, profile.load_path, self._headers, admission)
+        self.monitor = EngineMonitor(host, pool, profile.ready_path, self._headers, self._warm, self.load.look)
         self._prefixes = Prefixes()
-        self._retrier = Retrier(self.monitor, retries)
+        self.retrier = Retrier(self.monitor, retries)
         self._aborter = Aborter(pool, profile.abort_path, profile.id_field or "", self._headers)
 
     @asynccontextmanager
@@ -158,13 +160,16 @@ class LLMEngine:
             raise NotReady(f"The model cannot answer now: {trouble}.", retry_after=self.retry_after)
         if deadline.remaining() <= 0:
             raise deadline.exceeded()
+        asked_at = time.monotonic()
         async with self.admission.admit(priority, deadline):
+            if (record := current()) is not None:
+                record.admitted(asked_at)
             yield Slot(self, deadline)
 
     @property
     def retry_after(self) -> float:
         """Seconds until the engine should be able to answer."""
-        return max(self.monitor.recovery() or 0.0, self._retrier.breaker.left())
+        return max(self.monitor.recovery() or 0.0, self.retrier.breaker.left())
 
     def _worth_waiting(self, deadline: Deadline) -> bool:
         """Whether an engine that is away should be back in time: half of what is left remains for the answer."""
@@ -178,22 +183,22 @@ class LLMEngine:
         async with AsyncExitStack() as stack:
             if generation.common and self._profile.reads_by_slot:
                 await stack.enter_async_context(self._prefixes.lead(generation.messages[0].content))
-            begun = self._retrier.begun(lambda: self.open(generation), deadline, earlier)
+            begun = self.retrier.begun(lambda: self.open(generation), deadline, earlier)
             yield await stack.enter_async_context(begun)
 
     async def complete(self, generation: Generation, deadline: Deadline, earlier: ServiceError | None) -> Completion:
         """The answer in one piece, asked for as often as it takes; for ``Slot`` only."""
-        return await self._retrier.answered(lambda: self._whole(generation, deadline), deadline, earlier)
+        return await self.retrier.answered(lambda: self._whole(generation, deadline), deadline, earlier)
 
     @asynccontextmanager
     async def open(self, generation: Generation) -> AsyncGenerator[TokenStream, None]:
         """Start a generation, once."""
         address = self._address()
-        name = uuid.uuid4().hex
-        body = to_json(self._wire(generation, name, stream=True))
-        left = True  # before its end, as far as we know
+        watch = Watch(generation)
+        headers, body = watch.headers(self._headers), to_json(self._wire(generation, watch.name, stream=True))
+        left, tokens = True, None  # left before its end, as far as we know
         try:
-            async with self._pool.exchange("POST", address, _PATH, headers=self._headers, body=body) as response:
+            async with self._pool.exchange("POST", address, _PATH, headers=headers, body=body) as response:
                 if response.status != _OK:
                     left = False
                     raise await self._refusal(response)
@@ -209,24 +214,28 @@ class LLMEngine:
             raise broken_exchange(error, retry_after=self.retry_after) from error
         finally:
             if left and self._profile.id_field:
-                self._aborter.abort(address, name)
+                self._aborter.abort(address, watch.name)
+            watch.end(tokens)
 
     async def _whole(self, generation: Generation, deadline: Deadline) -> Completion:
         """Ask for a whole answer, once."""
         address = self._address()
-        name = uuid.uuid4().hex
-        body = to_json(self._wire(generation, name, stream=False))
-        left, started = True, time.monotonic()
+        watch = Watch(generation)
+        headers, body = watch.headers(self._headers), to_json(self._wire(generation, watch.name, stream=False))
+        left, started, said = True, time.monotonic(), None
         try:
             async with (
                 asyncio.timeout(min(deadline.remaining(), self._pace.patience(generation.max_tokens))),
-                self._pool.exchange("POST", address, _PATH, headers=self._headers, body=body) as response,
+                self._pool.exchange("POST", address, _PATH, headers=headers, body=body) as response,
             ):
                 if response.status != _OK:
                     left = False
                     raise await self._refusal(response)
                 raw = await response.read()
             left = False
+            said = read_completion(raw, self._profile)
+            self._pace.note(time.monotonic() - started, said.usage.completion_tokens)
+            return said
         except TimeoutError:
             raise (deadline.exceeded() if deadline.remaining() <= 0 else silence()) from None
         except NoConnection as error:
@@ -237,10 +246,8 @@ class LLMEngine:
             raise broken_exchange(error) from error
         finally:
             if left:
-                self._aborter.abort(address, name)
-        completion = read_completion(raw, self._profile)
-        self._pace.note(time.monotonic() - started, completion.usage.completion_tokens)
-        return completion
+                self._aborter.abort(address, watch.name)
+            watch.end(said)
 
     def _address(self) -> Address:
         if (address := self._host.address) is not None:

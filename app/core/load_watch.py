@@ -1,13 +1,14 @@
 """Adapts the number of places to what the engine says about itself; asked for by the monitor, off the hot path."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 
 import structlog
 from pydantic_core import from_json
 
 from app.core.admission import Admission
-from app.core.engine_load import adapted_limit, read_load
+from app.core.engine_load import EngineLoad, adapted_limit, read_load
 from app.core.http_pool import HttpPool, TransportError
 from app.engines.base import EngineHost
 
@@ -17,7 +18,12 @@ log = structlog.get_logger("load")
 
 
 class LoadWatch:
-    """Looks at one engine's load whenever it is told to."""
+    """Looks at one engine's load whenever it is told to.
+
+    Attributes:
+        load: What it last said of itself; None while it said nothing.
+        seen_at: When it said that, on the monotonic clock.
+    """
 
     def __init__(
         self, host: EngineHost, pool: HttpPool, path: str | None, headers: Mapping[str, str], admission: Admission
@@ -28,6 +34,8 @@ class LoadWatch:
         self._path = path
         self._headers = headers
         self._admission = admission
+        self.load: EngineLoad | None = None
+        self.seen_at = 0.0
 
     async def look(self) -> None:
         """Ask once; an engine that does not tell changes nothing."""
@@ -42,6 +50,7 @@ class LoadWatch:
                 load = read_load(from_json(await response.read()))
         except (TransportError, TimeoutError, ValueError, TypeError, LookupError):
             return
+        self.load, self.seen_at = load, time.monotonic()
         limit = adapted_limit(self._admission.limit, self._admission.slots, load)
         if limit != self._admission.limit:
             log.info("limit adapted", limit=limit, waiting=load.waiting, usage=load.usage)

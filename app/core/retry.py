@@ -90,13 +90,19 @@ async def _entered(stack: AsyncExitStack, open_call: Opener[C]) -> C:
 
 
 class Retrier:
-    """Begins calls to one engine, each as often as it takes and may."""
+    """Begins calls to one engine, each as often as it takes and may.
+
+    Attributes:
+        breaker: Leaves an engine alone that keeps failing.
+        repeats: Calls that were made once more.
+    """
 
     def __init__(self, monitor: EngineMonitor, policy: RetryPolicy) -> None:
         self.breaker = Breaker()
         self._monitor = monitor
         self._budget = RetryBudget()
         self._policy = policy
+        self.repeats = 0
 
     @asynccontextmanager
     async def begun(
@@ -179,6 +185,7 @@ class Retrier:
             free = await self._until_confirmed(error, deadline)
         if not free and not self._budget.spend(refused=refusal(error)):
             raise error
+        self.repeats += 1
         log.info("engine asked again", kind=type(error).__name__, status=error.engine_status, tries=tries)
 
     async def _back_off(self, error: ServiceError, deadline: Deadline, tries: int) -> None:

@@ -41,6 +41,7 @@ class TokenStream:
         finish: Why the engine stopped.
         usage: Tokens spent.
         alternatives: For each token the likeliest ones and their log-probabilities; empty if the engine tells none.
+        first_text: When the first text came, on the monotonic clock; 0 while none has.
     """
 
     def __init__(self, response: Response, profile: EngineProfile) -> None:
@@ -58,6 +59,7 @@ class TokenStream:
         self._failure: ServiceError | None = None
         self.finish: FinishReason = "unknown"
         self.usage = Usage()
+        self.first_text = 0.0
         self.alternatives: list[Mapping[str, float]] = []
 
     @property
@@ -125,6 +127,7 @@ class TokenStream:
                 if events is None:
                     return self._end()
                 if texts := [text for event in events if (text := self._literal(event))]:
+                    self.first_text = self.first_text or time.monotonic()
                     return texts
         except ServiceError as error:
             self._failure = error
@@ -186,7 +189,7 @@ class TokenStream:
             if "error" in event:
                 raise refused(event["error"], self._profile)
             if usage := event.get("usage"):
-                self.usage = told_usage(usage)
+                self.usage = Usage.told(usage)
             if not event.get("choices"):
                 return None
             choice = event["choices"][0]
@@ -211,12 +214,6 @@ def decoded(literal: bytes) -> str:
 def finish_of(reason: str) -> FinishReason:
     """What an engine says about why it stopped."""
     return _FINISH.get(reason, "abort")
-
-
-def told_usage(usage: Any) -> Usage:
-    """Tokens spent, as an engine says it."""
-    details: Any = usage.get("prompt_tokens_details") or {}
-    return Usage(usage["prompt_tokens"], usage["completion_tokens"], details.get("cached_tokens") or 0)
 
 
 def silence() -> EngineFailure:

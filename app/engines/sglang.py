@@ -59,6 +59,8 @@ def sglang_arguments(options: SGLangOptions) -> list[str]:
         *("--enable-metrics", "--enable-cache-report"),
         # The service asks for readiness every second; a log of that hides everything else.
         *("--uvicorn-access-log-exclude-prefixes", "/ready", "/metrics"),
+        # Ids and times of each request, no words of it (level 0): what the access log calls `engine_id` is found here.
+        *("--log-requests", "--log-requests-level", "0", "--log-requests-format", "json"),
         # Without it the `priority` of a request is ignored, and a report delays a waiting candidate.
         "--enable-priority-scheduling",
         # Unbounded by default: overload would become time-outs for everybody.
@@ -80,7 +82,7 @@ def sglang_command(options: SGLangOptions) -> EngineCommand:
     A single worker meets itself by a file: by default it opens a TCP port on every address of the machine, whatever
     ``--host`` says.
     """
-    environment = {"PYTHONUNBUFFERED": "1"}
+    environment = {"PYTHONUNBUFFERED": "1", "SGLANG_LOG_REQUEST_HEADERS": "x-request-id"}
     if options.tensor_parallel == 1:
         environment["SGLANG_DISTRIBUTED_INIT_METHOD_OVERRIDE"] = f"file://{RUN_FOLDER}/rendezvous"
     return EngineCommand(

@@ -14,6 +14,7 @@ from app.errors import EngineFailure, ServiceError
 from app.tasks.attempt import Attempt, Ending, Patience
 from app.tasks.events import Progress, Teller
 from app.tasks.shape import Shape
+from app.telemetry.record import current
 
 A = TypeVar("A", bound=BaseModel)
 
@@ -132,6 +133,8 @@ class Asking(Generic[A]):
                 if first:
                     raise
                 break  # what the first attempt said is worth more than the refusal of the second
+            if (record := current()) is not None:
+                record.attempted(attempt.ending)
             read, wrong = self._judge(attempt, read)
             self._generation = _varied(self._generation, wrong)
         self._settle(read, wrong)

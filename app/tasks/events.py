@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from app.core.partial_json import Delta, PartialEvent
 from app.core.sentences import SentenceSplitter
+from app.telemetry.record import current
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Teller:
         self._words = words
         self._splitters: dict[str, SentenceSplitter] = {}
         self._told: set[str] = set()
+        self._sentences = False
 
     def tell(self, event: PartialEvent) -> Iterator[Progress]:
         """What to say of ``event``."""
@@ -65,12 +67,23 @@ class Teller:
             if not word:
                 self._told.add(field)
                 splitter = self._splitters.setdefault(field, SentenceSplitter())
-                yield from (TextDelta(field, text, end) for text, end in splitter.feed(event.text))
+                for text, end in splitter.feed(event.text):
+                    if end:
+                        self._note_sentence()
+                    yield TextDelta(field, text, end)
         elif field in self._splitters:
+            self._note_sentence()
             yield from (TextDelta(field, text, end) for text, end in self._splitters.pop(field).close())
         else:
             self._told.add(field)
             yield Field(field, event.value)
+
+    def _note_sentence(self) -> None:
+        if self._sentences:
+            return
+        self._sentences = True
+        if (record := current()) is not None:
+            record.sentence()
 
     def correct(self, said: Mapping[str, Any], answer: BaseModel) -> Iterator[Progress]:
         """What to add so that callers have heard exactly ``answer``.

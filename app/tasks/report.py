@@ -45,7 +45,17 @@ from app.tasks.report_parts import (
     summary_prompt,
 )
 from app.tasks.report_whole import NOT_JUDGED, WHOLE_REPORT, overall_score
-from app.tasks.structured import Call, Policy, Result, TaskEvent, answer, room, token_usage
+from app.tasks.structured import (
+    Call,
+    Policy,
+    Result,
+    TaskEvent,
+    answer,
+    room,
+    token_usage,
+    version_of,
+    watch_language,
+)
 
 _SIDE_BY_SIDE = 16  # reviews of one report at once; the engine's admission bounds them further
 _SAMPLING = Sampling(temperature=0.3)
@@ -87,6 +97,7 @@ class Report:
 
     name = "report"
     priority = Priority.REPORT
+    version = version_of("report", REVIEW_CONTRACT, SUMMARY_CONTRACT)
 
     def __init__(self, sampling: Sampling = _SAMPLING) -> None:
         """``sampling`` is how the tokens of all its texts are drawn."""
@@ -163,6 +174,7 @@ class _Writing:
                 raise
             asking.give_up()  # the reviews are worth more than the refusal of the summary
         body = self._body(asking)
+        watch_language(body, self._call.language)
         for progress in self._corrections(asking, body):
             yield progress
         yield Result(body)

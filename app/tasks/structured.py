@@ -8,6 +8,8 @@ allowed follow from rules. The model then says the rest under a grammar that lea
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import sha256
 from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar, cast
 
 from pydantic import BaseModel
@@ -23,6 +25,7 @@ from app.tasks.asking import Asking, Question
 from app.tasks.attempt import Patience
 from app.tasks.events import Progress, Started
 from app.tasks.shape import Shape
+from app.telemetry.record import current
 
 A = TypeVar("A", bound=BaseModel)
 R = TypeVar("R", bound=BaseModel)
@@ -123,6 +126,7 @@ class Answering(Protocol[R_co]):
     Attributes:
         name: For logs, metrics and settings.
         priority: Its place when requests wait.
+        version: Of its output contract; another one as soon as a word of it changes.
     """
 
     @property
@@ -130,6 +134,9 @@ class Answering(Protocol[R_co]):
 
     @property
     def priority(self) -> Priority: ...  # noqa: D102
+
+    @property
+    def version(self) -> str: ...  # noqa: D102
 
     def stream(
         self, engine: LLMEngine, request: TaskRequest, deadline: Deadline, policy: Policy
@@ -177,6 +184,11 @@ class Task(Generic[A, R]):
     decide: Callable[[Slot, Call], Awaitable[Ruling[A]]]
     settle: Callable[[A, Meta, Policy], R]
 
+    @property
+    def version(self) -> str:
+        """Of its output contract."""
+        return version_of(self.name, self.contract)
+
     def grammars(self, language: Language) -> list[str]:
         """Every grammar it may ask for."""
         return [shape.grammars[language] for shape in self.shapes]
@@ -211,6 +223,7 @@ class Task(Generic[A, R]):
             async for progress in events:
                 yield progress
         body = self.settle(asking.answer, meta_of(engine, asking, ruling), call.policy)
+        watch_language(body, call.language)
         for progress in asking.teller.correct(asking.told, body):
             yield progress
         yield Result(body)
@@ -229,6 +242,13 @@ class Task(Generic[A, R]):
         return Question(self.name, ruling.shape, generation, ruling.close, ruling.object, ruling.mend)
 
 
+@lru_cache
+def version_of(name: str, *contracts: Contract) -> str:
+    """A name that changes with every word of the contracts."""
+    words = "\x1e".join(text for contract in contracts for text in (contract.ko, contract.en))
+    return f"{name}-{sha256(words.encode()).hexdigest()[:12]}"
+
+
 def room(messages: Sequence[Message], wanted: int, context: int) -> int:
     """The token budget of an answer to ``messages``.
 
@@ -237,6 +257,19 @@ def room(messages: Sequence[Message], wanted: int, context: int) -> int:
     """
     left = context - estimate_tokens(*(message.content for message in messages))
     return min(wanted, max(left, _LEAST_TOKENS))
+
+
+_PROSE = 20  # letters of a text whose language can be told
+
+
+def watch_language(body: BaseModel, language: Language) -> None:
+    """Count an answer whose longest text is in another language than it should be."""
+    record = current()
+    if record is None or record.metrics is None:
+        return
+    longest = max((value for value in dict(body).values() if isinstance(value, str)), key=len, default="")
+    if len(longest) >= _PROSE and language_of(longest) != language:
+        record.metrics.wrong_language(record.task)
 
 
 def meta_of(engine: LLMEngine, asking: Asking[Any], ruling: Ruling[Any]) -> Meta:

@@ -51,6 +51,19 @@ def test_compose_follows_the_specification_and_refers_only_to_what_it_defines(te
     PyCompose.from_json(json.dumps(document)).validate()
 
 
+def test_the_observability_profile_follows_the_specification_and_mounts_files_that_exist() -> None:
+    folder = ROOT / "deploy" / "observability"
+    document = yaml.safe_load(_VARIABLE.sub(r"\2", (folder / "compose.yaml").read_text("utf-8")))
+    PyCompose.from_json(json.dumps(document)).validate()
+    for service in document["services"].values():
+        assert service["profiles"] == ["observability"]
+        assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+        mounted = [volume.split(":")[0] for volume in service["volumes"] if volume.startswith(".")]
+        # Relative to the first file of the command, which is deploy/compose.yaml.
+        assert mounted
+        assert all((ROOT / "deploy" / path).resolve().exists() for path in mounted)
+
+
 def test_a_mistyped_key_in_compose_is_noticed(text: str) -> None:
     document = yaml.safe_load(_VARIABLE.sub(r"\2", text.replace("cap_drop:", "cap_dropp:")))
     with pytest.raises(ValueError, match="cap_dropp"):

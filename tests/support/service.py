@@ -49,6 +49,9 @@ def clean_environment(**variables: str) -> dict[str, str]:
         "RECEIVE_",
         "SEND_",
         "DRAIN_",
+        "AUDIT_",
+        "METRICS",
+        "OTEL_",
     }
     kept = {k: v for k, v in os.environ.items() if not any(k.startswith(prefix) for prefix in ours)}
     return kept | {"MODELS_DIR": str(ROOT / "models")} | variables

@@ -76,7 +76,9 @@ def test_the_defaults_are_those_of_the_example(bare_environment: Path) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_default_is_written_in_the_example(name: str) -> None:
-    assert str(plain(load_settings())[name.lower()]) in {example()[name], example()[name] + ".0"}
+    default = plain(load_settings())[name.lower()]
+    shown = str(default).lower() if isinstance(default, bool) else str(default)
+    assert shown in {example()[name], example()[name] + ".0"}
 
 
 def test_every_setting_says_what_it_is_for() -> None:
