@@ -11,7 +11,7 @@ import structlog
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from app.api.leaving import LEAVING, Leaving
+from app.api.client import CLIENT, Client
 from app.core.drain import Drain
 
 log = structlog.get_logger("server")
@@ -90,8 +90,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._receiving: asyncio.TimerHandle | None = None
         self._sending: asyncio.TimerHandle | None = None
         self._expected: str | None = None
-        self._leaving = Leaving()
-        self._extensions = {LEAVING: self._leaving}
+        self._client = Client(self._write_event)
+        self._extensions = {CLIENT: self._client}
         super().connection_made(transport)
         if len(self.connections) > self.limits.connections:
             log.warning("too many connections", limit=self.limits.connections)
@@ -108,9 +108,9 @@ class GuardedProtocol(HttpToolsProtocol):
         cycle = cast("RequestResponseCycle | None", self.cycle)
         super().connection_lost(exc)
         if cycle is not None and cycle.disconnected:
-            self._leaving.left = True
-            if self._leaving.tell is not None:
-                self._leaving.tell()
+            self._client.left = True
+            if self._client.tell is not None:
+                self._client.tell()
 
     def data_received(self, data: bytes) -> None:
         """Set the clock for what is still to come: mostly nothing, since a request is one packet."""
@@ -157,6 +157,14 @@ class GuardedProtocol(HttpToolsProtocol):
         """It has read."""
         self._sent()
         super().resume_writing()
+
+    def _write_event(self, data: bytes) -> bool:
+        """See ``Client.write``; the awaited way is left to what has to wait: its turn, or a slow reader."""
+        cycle = self.cycle
+        if self.pipeline or self.flow.write_paused or cycle.response_complete or self.transport.is_closing():
+            return False
+        self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+        return True
 
     def _expect(self, what: str) -> None:
         self._received()

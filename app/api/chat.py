@@ -5,11 +5,8 @@ from collections.abc import AsyncGenerator
 from fastapi import APIRouter
 from pydantic_core import to_json
 
-from app.api.errors import error_body
-from app.api.lean import CallDep, LeanRoute
-from app.api.sse import sse_event
+from app.api.lean import Call, CallDep, LeanRoute
 from app.core.generation import Usage
-from app.errors import ServiceError
 from app.schemas.chat import ChatRequest, ChatResponse
 from app.schemas.common import ERRORS
 from app.tasks import chat
@@ -39,19 +36,27 @@ async def completions(body: ChatRequest, call: CallDep) -> None:
         await call.answer(_response(to_json(answer.content), answer.usage))
         return
     async with chat.stream(services.engine, generation, deadline) as answering:
-        await call.stream(_events(answering, call.request_id))
+        await call.stream(_events(answering, call))
 
 
-async def _events(answer: ChatStream, request_id: str) -> AsyncGenerator[bytes, None]:
+async def _events(answer: ChatStream, call: Call) -> AsyncGenerator[bytes, None]:
     said: list[bytes] = []
-    try:
-        while (pieces := await answer.more()) is not None:
-            said += pieces
-            yield b"".join([b'event: delta\ndata: {"content":%b}\n\n' % piece for piece in pieces])
-        whole = b'"%b"' % b"".join([piece[1:-1] for piece in said])
-        yield b"event: result\ndata: %b\n\n" % _response(whole, answer.usage)
-    except ServiceError as error:
-        yield sse_event("error", error_body(error, request_id))
+
+    def told(pieces: list[bytes]) -> bytes:
+        return b"".join([b'event: delta\ndata: {"content":%b}\n\n' % piece for piece in pieces])
+
+    def tell(pieces: list[bytes]) -> bool:
+        sent = call.write(told(pieces))
+        if sent:
+            said.extend(pieces)
+        return sent
+
+    while (pieces := await answer.more()) is not None:
+        said += pieces
+        yield told(pieces)
+        await answer.pump(tell)
+    whole = b'"%b"' % b"".join([piece[1:-1] for piece in said])
+    yield b"event: result\ndata: %b\n\n" % _response(whole, answer.usage)
 
 
 def _response(content: bytes, usage: Usage) -> bytes:

@@ -16,6 +16,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from app import errors
+from app.api.sse import sse_data, sse_event
 from app.telemetry.record import current
 
 log = structlog.get_logger("api")
@@ -79,6 +80,13 @@ def error_body(error: errors.ServiceError, request_id: str, *, openai: bool = Fa
     """The wire form of ``error``."""
     shape = _openai_body if openai else _body
     return shape(_row(error), error.message, request_id, error.param)
+
+
+def error_event(path: str, error: errors.ServiceError, request_id: str) -> bytes:
+    """The one terminal event of a stream on ``path`` that fails."""
+    openai = path.startswith("/v1/")
+    body = error_body(error, request_id, openai=openai)
+    return sse_data(body) if openai else sse_event("error", body)
 
 
 def _row(error: errors.ServiceError) -> _Row:

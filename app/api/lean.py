@@ -18,8 +18,9 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.api.client import CLIENT, Client
 from app.api.deps import AskedTimeout, Services
-from app.api.errors import error_response, http_error_response, translate, unexpected
+from app.api.errors import error_event, error_response, http_error_response, translate, unexpected
 from app.core.deadline import Deadline
 from app.errors import MalformedBody, ServiceError
 
@@ -46,6 +47,11 @@ class Call:
         self._scope = scope
         self._send = send
 
+    def write(self, event: bytes) -> bool:
+        """Send an event of a stream that has begun, at once, if our server and its client allow; see ``Client``."""
+        client: Client | None = self._scope.get("extensions", {}).get(CLIENT)
+        return client is not None and client.write(event)
+
     def deadline(self) -> Deadline:
         """When it must be answered, counted from its arrival.
 
@@ -66,7 +72,7 @@ class Call:
         await self._send({"type": "http.response.body", "body": content})
 
     async def stream(self, events: AsyncGenerator[bytes, None]) -> None:
-        """Send server-sent events as they come."""
+        """Send server-sent events as they come. One that fails raises: ``LeanRoute`` then ends the stream."""
         send = self._send
         self.started = True
         await send({"type": "http.response.start", "status": 200, "headers": list(_EVENTS)})
@@ -74,6 +80,11 @@ class Call:
             async for event in events:
                 await send({"type": "http.response.body", "body": event, "more_body": True})
         await send({"type": "http.response.body"})
+
+    async def fail(self, error: ServiceError) -> None:
+        """End a stream that has begun with the one event that says why."""
+        event = error_event(self._scope["path"], error, self.request_id)
+        await self._send({"type": "http.response.body", "body": event})
 
 
 async def _documented(asked: AskedTimeout = None) -> Call:
@@ -105,7 +116,8 @@ class LeanRoute(APIRoute):
             await self.endpoint(validated(self._model, await _body(receive)), call)
         except ServiceError as error:
             if call.started:
-                raise
+                await call.fail(error)
+                return
             response = error_response(Request(scope), error)
         except HTTPException as error:
             response = http_error_response(Request(scope), error)

@@ -12,9 +12,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.errors import error_body
-from app.api.leaving import LEAVING, Leaving
-from app.api.sse import sse_data, sse_event
+from app.api.client import CLIENT, Client
+from app.api.errors import error_body, error_event
 from app.core.drain import Drain
 from app.errors import NotReady
 from app.telemetry.observer import Observer
@@ -58,23 +57,16 @@ class RequestContext:
         try:
             await self._app(scope, receive, send_with_id)
         except asyncio.CancelledError:
-            # Not the client, whose leaving CancelOnDisconnect handles: the server is shutting down and out of patience.
+            # Not the client, whose client CancelOnDisconnect handles: the server is shutting down and out of patience.
             if record.status == CLIENT_CLOSED_REQUEST:
                 await JSONResponse(*_shutting_down(request_id))(scope, receive, send_with_id)
             elif streaming:
-                await send(_last_words(scope["path"], request_id))
+                event = error_event(scope["path"], _SHUTTING_DOWN, request_id)
+                await send({"type": "http.response.body", "body": event, "more_body": False})
             if not self._drain.draining:
                 raise
         finally:
             self._observer.end(record, state)
-
-
-def _last_words(path: str, request_id: str) -> Message:
-    """The one terminal event of a stream that the shutdown cuts."""
-    openai = path.startswith("/v1/")
-    body = error_body(_SHUTTING_DOWN, request_id, openai=openai)
-    event = sse_data(body) if openai else sse_event("error", body)
-    return {"type": "http.response.body", "body": event, "more_body": False}
 
 
 def _shutting_down(request_id: str) -> tuple[dict[str, Any], int, dict[str, str]]:
@@ -97,18 +89,18 @@ class CancelOnDisconnect:
         if not _has_body(scope):
             await self._app(scope, receive, send)
             return
-        leaving: Leaving | None = scope.get("extensions", {}).get(LEAVING)
-        if leaving is None:
+        client: Client | None = scope.get("extensions", {}).get(CLIENT)
+        if client is None:
             await self._watched(scope, receive, send)
             return
-        leaving.tell = cast("asyncio.Task[None]", asyncio.current_task()).cancel
+        client.tell = cast("asyncio.Task[None]", asyncio.current_task()).cancel
         try:
             await self._app(scope, receive, send)
         except asyncio.CancelledError:
-            if not leaving.left:
+            if not client.left:
                 raise  # the server is shutting down
         finally:
-            leaving.tell = None
+            client.tell = None
 
     async def _watched(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Streaming responses would watch `receive` themselves up to 2.3; from 2.4 on they leave it to us.

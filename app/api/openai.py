@@ -8,10 +8,8 @@ from fastapi import APIRouter
 from pydantic_core import to_json
 
 from app.api.deps import Services, ServicesDep
-from app.api.errors import error_body
-from app.api.lean import CallDep, LeanRoute
+from app.api.lean import Call, CallDep, LeanRoute
 from app.api.sse import sse_data
-from app.errors import ServiceError
 from app.schemas.openai import (
     OPENAI_ERRORS,
     ChatCompletion,
@@ -71,7 +69,7 @@ async def chat_completions(body: ChatCompletionRequest, call: CallDep) -> None:
         return
     async with chat.stream(services.engine, generation, deadline) as answering:
         chunks = _Chunks(envelope, include_usage=body.stream_options.include_usage)
-        await call.stream(chunks.of(answering, call.request_id))
+        await call.stream(chunks.of(answering, call))
 
 
 class _Chunks:
@@ -81,20 +79,22 @@ class _Chunks:
         self._envelope = envelope
         self._include_usage = include_usage
 
-    async def of(self, answer: ChatStream, request_id: str) -> AsyncGenerator[bytes, None]:
+    async def of(self, answer: ChatStream, call: Call) -> AsyncGenerator[bytes, None]:
         """The role, the text in pieces, the finish reason, and the usage if asked for."""
         before, _, after = self._chunk({"content": ""}).rpartition(b'""')
         head = self._chunk({"role": "assistant", "content": ""})
-        try:
-            while (pieces := await answer.more()) is not None:
-                yield head + b"".join([before + piece + after for piece in pieces])
-                head = b""
-            last = head + self._chunk({}, openai.finish_of(answer.finish))
-            if self._include_usage:
-                last += sse_data(self._envelope.usage_chunk(answer.usage))
-            yield last + b"data: [DONE]\n\n"
-        except ServiceError as error:
-            yield sse_data(error_body(error, request_id, openai=True))
+
+        def told(pieces: list[bytes]) -> bytes:
+            return b"".join([before + piece + after for piece in pieces])
+
+        while (pieces := await answer.more()) is not None:
+            yield head + told(pieces)
+            head = b""
+            await answer.pump(lambda more: call.write(told(more)))
+        last = head + self._chunk({}, openai.finish_of(answer.finish))
+        if self._include_usage:
+            last += sse_data(self._envelope.usage_chunk(answer.usage))
+        yield last + b"data: [DONE]\n\n"
 
     def _chunk(self, delta: Delta, finish: FinishReason | None = None) -> bytes:
         return sse_data(self._envelope.chunk(delta, finish, include_usage=self._include_usage))

@@ -8,7 +8,8 @@ at once when the answer is no longer wanted (that is how a generation is cancell
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from typing import Any, cast
 
 import httptools
@@ -47,6 +48,7 @@ class _Connection(asyncio.Protocol):
         self._parser: Any = httptools.HttpResponseParser(self)  # one for all messages: it follows keep-alive itself
         self._chunks: list[bytes] = []
         self._paused = False
+        self._take: Callable[[bytes], bool] | None = None
         self._reset()
 
     def _reset(self) -> None:
@@ -69,6 +71,8 @@ class _Connection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self._fail(f"not HTTP: {error}")
             self.close()
+        if self._take is not None and self._chunks and not self._hand_out(self._take):
+            return
         if self._buffered > _HIGH_WATER and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()
@@ -130,6 +134,19 @@ class _Connection(asyncio.Protocol):
         self._resume()
         return data
 
+    async def pump(self, take: Callable[[bytes], bool]) -> None:
+        """Hand out body bytes the moment they come, until ``take`` wants no more or there are none.
+
+        It is called by the event loop and not by a task: to wake one costs more than all that is done with a token.
+        """
+        if self._chunks or self.complete:
+            return
+        self._take = take
+        try:
+            await self._more()
+        finally:
+            self._take = None
+
     def close(self) -> None:
         """Cut the connection without waiting; an exchange under way ends with a reset.
 
@@ -150,6 +167,15 @@ class _Connection(asyncio.Protocol):
             await self._waiter
         finally:
             self._waiter = None
+
+    def _hand_out(self, take: Callable[[bytes], bool]) -> bool:
+        """Whether the task that pumps has to be woken."""
+        data = b"".join(self._chunks)
+        self._chunks.clear()
+        self._buffered = 0
+        if not take(data):
+            self._take = None
+        return self._take is None or self.complete
 
     def _resume(self) -> None:
         if self._paused and self._transport is not None:
@@ -184,6 +210,14 @@ class Response:
             TransportError: the connection broke before the body was complete.
         """
         return await self._connection.next_chunk()
+
+    async def pump(self, take: Callable[[bytes], bool]) -> None:
+        """Hand out the body the moment it comes, until ``take`` returns False or nothing more comes.
+
+        ``take`` must not raise, and keeps what it is given. What ends the body, or breaks it, is found by ``chunk``.
+        """
+        with suppress(TransportError):
+            await self._connection.pump(take)
 
     def cut(self) -> None:
         """Break the connection: whoever waits for more of the body gets a TransportError."""

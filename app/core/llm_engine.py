@@ -234,8 +234,6 @@ class LLMEngine:
                 raw = await response.read()
             left = False
             said = read_completion(raw, self._profile)
-            self._pace.note(time.monotonic() - started, said.usage.completion_tokens)
-            return said
         except TimeoutError:
             raise (deadline.exceeded() if deadline.remaining() <= 0 else silence()) from None
         except NoConnection as error:
@@ -248,6 +246,8 @@ class LLMEngine:
             if left:
                 self._aborter.abort(address, watch.name)
             watch.end(said)
+        self._pace.note(time.monotonic() - started, said.usage.completion_tokens)
+        return said
 
     def _address(self) -> Address:
         if (address := self._host.address) is not None:

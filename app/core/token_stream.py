@@ -9,8 +9,8 @@ import asyncio
 import math
 import re
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from typing import Any, cast
 
 from pydantic_core import from_json, to_json
 
@@ -57,6 +57,7 @@ class TokenStream:
         self._cut = False
         self._ended = False
         self._failure: ServiceError | None = None
+        self._broken: ServiceError | None = None  # found while nobody waited
         self.finish: FinishReason = "unknown"
         self.usage = Usage()
         self.first_text = 0.0
@@ -126,13 +127,38 @@ class TokenStream:
                 self._waiting = ()
                 if events is None:
                     return self._end()
-                if texts := [text for event in events if (text := self._literal(event))]:
+                if texts := self._texts(events):
                     self.first_text = self.first_text or time.monotonic()
                     return texts
         except ServiceError as error:
             self._failure = error
             raise
         return None
+
+    async def pump(self, tell: Callable[[list[bytes]], bool]) -> None:
+        """Hand out texts, as ``literals`` has them, the moment they come, as long as ``tell`` returns True.
+
+        It returns as soon as something else than plain text has come, or nothing more comes: ``literals`` goes on.
+        """
+        if self._waiting or self._ended or not self._filter.through:
+            return
+
+        def take(data: bytes) -> bool:
+            self._asked_at = time.monotonic()
+            try:
+                events = self._reader.feed(data)
+            except ServiceError as error:
+                self._broken = error
+                return False
+            texts = [_text_only(event) for event in events]
+            if None not in texts and (not texts or tell(cast("list[bytes]", texts))):
+                return True
+            self._waiting = events
+            return False
+
+        self._asked_at = time.monotonic()
+        await self._response.pump(take)
+        self._asked_at = math.inf
 
     async def __aiter__(self) -> AsyncGenerator[str, None]:
         """Pieces of text, whole characters each.
@@ -145,6 +171,8 @@ class TokenStream:
                 yield decoded(text)
 
     async def _more(self) -> Sequence[bytes] | None:
+        if self._broken is not None:
+            raise self._broken
         self._asked_at = time.monotonic()
         try:
             chunk = await self._response.chunk()
@@ -172,12 +200,25 @@ class TokenStream:
         rest = self._filter.close()
         return [to_json(rest)] if rest else None
 
+    def _texts(self, events: Sequence[bytes]) -> list[bytes]:
+        """The texts of ``events``; those before an event that is an error are told before it is raised."""
+        texts: list[bytes] = []
+        for number, event in enumerate(events):
+            try:
+                text = self._literal(event)
+            except ServiceError:
+                if not texts:
+                    raise
+                self._waiting = events[number:]
+                break
+            if text:
+                texts.append(text)
+        return texts
+
     def _literal(self, event: bytes) -> bytes | None:
         """Read one event; its text as a JSON string, if it has any."""
-        if self._filter.through and (found := _TEXT_ONLY(event)) is not None:
-            literal = found[1]
-            if literal.isascii() or _is_utf8(literal):
-                return literal if len(literal) > 2 else None  # noqa: PLR2004  two quotes
+        if self._filter.through and (literal := _text_only(event)) is not None:
+            return literal
         if event == _DONE:
             return None
         text = self._parsed(event)
@@ -204,6 +245,15 @@ class TokenStream:
             return self._filter.feed(text) if text else None
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise nonsense() from error
+
+
+def _text_only(event: bytes) -> bytes | None:
+    """The text of an event that is nothing but text, as a JSON string; None if it is anything else."""
+    found = _TEXT_ONLY(event)
+    if found is None:
+        return None
+    literal = found[1]
+    return literal if literal != b'""' and (literal.isascii() or _is_utf8(literal)) else None
 
 
 def decoded(literal: bytes) -> str:

@@ -1,6 +1,6 @@
 """Plain chat: the caller's messages, free text back."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -67,9 +67,13 @@ async def complete(engine: LLMEngine, generation: Generation, deadline: Deadline
 
 
 def _answer(said: Completion) -> Answer:
-    if said.finish == "abort":
-        raise EngineFailure("The model's server stopped the answer before its end. Repeat the call.")
+    _refuse_aborted(said.finish)
     return Answer(said.text, said.finish, said.usage)
+
+
+def _refuse_aborted(finish: FinishReason) -> None:
+    if finish == "abort":
+        raise EngineFailure("The model's server stopped the answer before its end. Repeat the call.")
 
 
 class ChatStream:
@@ -87,9 +91,14 @@ class ChatStream:
         """
         first, self._first = self._first, None
         pieces = first or await self._tokens.literals()
-        if pieces is None and self._tokens.finish == "abort":
-            raise EngineFailure("The model's server stopped the answer before its end. Repeat the call.")
+        if pieces is None:
+            _refuse_aborted(self._tokens.finish)
         return pieces
+
+    async def pump(self, tell: Callable[[list[bytes]], bool]) -> None:
+        """Tell pieces the moment they come, while nothing else does and ``tell`` returns True; go on with ``more``."""
+        if self._first is None:
+            await self._tokens.pump(tell)
 
     @property
     def finish(self) -> FinishReason:
@@ -114,4 +123,7 @@ async def stream(engine: LLMEngine, generation: Generation, deadline: Deadline) 
     """
     async with engine.admit(generation.priority, deadline) as slot, slot.stream(generation) as tokens:
         tokens.watch()
-        yield ChatStream(tokens, await tokens.literals())
+        first = await tokens.literals()
+        if first is None:
+            _refuse_aborted(tokens.finish)
+        yield ChatStream(tokens, first)
