@@ -1,6 +1,7 @@
 """The HTTP server: uvicorn, with the limits for slow and hostile clients that it lacks, and a drain."""
 
 import asyncio
+import gc
 import signal
 import socket
 from dataclasses import dataclass
@@ -218,6 +219,15 @@ class DrainingServer(uvicorn.Server):
         """Run until told to end."""
         self._loop = asyncio.get_running_loop()
         await super().serve(sockets)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start; what is there by then stays for good and is left out of garbage collection.
+
+        A full collection walks through all objects: 50 to 70 ms (measured) in which nobody is answered.
+        """
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal begins the drain; the second ends it."""

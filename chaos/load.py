@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,9 +20,10 @@ MIX = (STEP, STEP, FEEDBACK, FEEDBACK, REPORT)
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One call of a load."""
+    """One call of a load; ``name`` is in its prompt and in no other."""
 
     path: str
+    name: str
     sent: float
     answer: Answer
 
@@ -48,14 +50,21 @@ class Load:
         self._timeout = timeout
         self._number = 0
 
+    @staticmethod
+    def counts(samples: Sequence[Sample]) -> dict[str, tuple[int, int]]:
+        """For each path: good answers, and calls."""
+        calls, good = Counter(s.path for s in samples), Counter(s.path for s in samples if s.answer.good)
+        return {path: (good[path], number) for path, number in sorted(calls.items())}
+
     async def one(self, path: str, *, stream: bool) -> Answer:
         """One call."""
         self._number += 1
-        body = body_of(path, f"{self._seed}-{self._number}-{self._rng.randrange(1 << 40)}")
+        name = f"{self._seed}-{self._number}-{self._rng.randrange(1 << 40)}"
+        body = body_of(path, name)
         sent = time.monotonic()
         where = f"{path}?stream=true" if stream else path
         answer = await self._service.post(where, body, timeout=self._timeout)
-        self.samples.append(Sample(path, sent, answer))
+        self.samples.append(Sample(path, name, sent, answer))
         return answer
 
     async def closed(self, clients: int, seconds: float, paths: Sequence[str] = MIX, *, stream: bool = True) -> float:

@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import random
+import re
 import socket
 import struct
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -14,6 +16,7 @@ Fault = Literal["refuse", "reset", "hang", "drip", "truncate", "5xx", "half-open
 
 FAULTS: tuple[Fault, ...] = ("refuse", "reset", "hang", "drip", "truncate", "5xx", "half-open")
 _GENERATION = b"POST /v1/chat/completions"
+_NAME = re.compile(rb"\b\d+-\d+-\d{6,13}\b")
 _PIECE = 65536
 _RESET = struct.pack("ii", 1, 0)
 _STATUSES = (500, 502, 503)
@@ -27,6 +30,7 @@ class FaultProxy:
         chance: Of a fault for one generation.
         faults: How many of each kind there have been.
         generations: How many generations were begun through it.
+        begun: When the first generation of each call of a load was begun, by the call's name.
     """
 
     def __init__(self, target: int, seed: int) -> None:
@@ -34,6 +38,7 @@ class FaultProxy:
         self.chance = 0.0
         self.faults: Counter[Fault] = Counter()
         self.generations = 0
+        self.begun: dict[str, float] = {}
         self._target = target
         self._rng = random.Random(seed)
         self._open: set[asyncio.Task[None]] = set()
@@ -61,7 +66,7 @@ class FaultProxy:
         answers: asyncio.Task[None] | None = None
         try:
             while data := await reader.read(_PIECE):
-                fault = self._draw() if data.startswith(_GENERATION) else None
+                fault = self._draw(data) if data.startswith(_GENERATION) else None
                 if fault is not None and await self._before(fault, reader, writer):
                     return
                 engine_writer.write(data)
@@ -75,8 +80,10 @@ class FaultProxy:
                 answers.cancel()
             engine_writer.transport.abort()
 
-    def _draw(self) -> Fault | None:
+    def _draw(self, request: bytes) -> Fault | None:
         self.generations += 1
+        if (name := _NAME.search(request)) is not None:
+            self.begun.setdefault(name[0].decode(), time.monotonic())
         if self._rng.random() >= self.chance:
             return None
         fault = self._rng.choice(FAULTS)

@@ -8,8 +8,7 @@ import asyncio
 import heapq
 import math
 import time
-from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -20,6 +19,7 @@ from app.core.service_times import ServiceTimes
 from app.errors import DeadlineExceeded, Overloaded
 
 _AGING = 20.0  # seconds of waiting that make up for one level of priority, so that nothing starves
+_LATE = 0.25  # of the mean time of a place: what whoever has had it for longer is expected to need still
 _BULK = Priority.REPORT
 _BULK_SHARE = 0.75  # of the slots: the rest is always there for somebody who waits in an interview
 # Of the queue: less urgent work cannot fill it up for more urgent work.
@@ -31,7 +31,13 @@ class _Waiter:
     rank: float
     order: int
     priority: Priority = field(compare=False)
-    place: "asyncio.Future[None]" = field(compare=False)
+    place: "asyncio.Future[_Holder]" = field(compare=False)
+
+
+@dataclass(eq=False, slots=True)
+class _Holder:
+    priority: Priority
+    since: float
 
 
 class Admission:
@@ -41,21 +47,35 @@ class Admission:
         slots: The most places there ever are.
         limit: Places there are now: fewer than ``slots`` while the engine itself is short of room.
         max_queue: The most requests that wait.
-        running: Requests that hold a place now.
     """
 
-    def __init__(self, slots: int, max_queue: int, *, max_wait: float = math.inf) -> None:
+    def __init__(
+        self,
+        slots: int,
+        max_queue: int,
+        *,
+        max_wait: float = math.inf,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """``max_wait``: seconds; a request that would wait longer is refused, even if its deadline allows more."""
         self.slots = slots
         self.limit = slots
         self.max_queue = max_queue
-        self.running = 0
         self._max_wait = max_wait
+        self._clock = clock
+        # Who was let in because the wait is short must not be overtaken for much longer than that; reports always may.
+        self._aging = min(_AGING, max_wait / len(Priority))
         self._order = count()
         self._urgent: list[_Waiter] = []
         self._bulk: list[_Waiter] = []
-        self._holders: Counter[Priority] = Counter()
+        self._holders: set[_Holder] = set()
+        self._reports = 0  # among them
         self._times = {priority: ServiceTimes() for priority in Priority}
+
+    @property
+    def running(self) -> int:
+        """Requests that hold a place now."""
+        return len(self._holders)
 
     @property
     def queued(self) -> int:
@@ -84,49 +104,60 @@ class Admission:
         """
         if self._has_room(priority) and not (self._bulk and priority is _BULK):
             self._refuse_hopeless(priority, deadline, 0.0)
-            self._enter(priority)
+            holder = self._enter(priority)
         else:
-            await self._wait(priority, deadline)
-        started, whole = time.monotonic(), False
+            holder = await self._wait(priority, deadline)
+        whole = False
         try:
             yield
             whole = True
         finally:
-            now = time.monotonic()
-            self._times[priority].note(now - started, now, whole=whole)
-            self._leave(priority)
+            now = self._clock()
+            self._times[priority].note(now - holder.since, now, whole=whole)
+            self._leave(holder)
 
     def estimate(self, priority: Priority) -> float:
         """Seconds that a request of ``priority`` would wait for a place if it came now."""
         if self._has_room(priority) and not (self._bulk and priority is _BULK):
             return 0.0
+        bulk_only = priority is _BULK and self._reports >= self.bulk_limit
+        free = [self._left(holder) for holder in self._holders if not bulk_only or holder.priority is _BULK]
+        heapq.heapify(free)
         rank = self._rank(priority)
-        ahead = [w.priority for queue in (self._urgent, self._bulk) for w in queue if w.rank <= rank]
-        work = sum(self._times[p].mean for p in ahead)
-        work += sum(number * self._times[p].mean / 2 for p, number in self._holders.items())  # half done, on average
-        return work / (self.bulk_limit if priority is _BULK else self.limit)
+        for waiter in sorted(w for queue in (self._urgent, self._bulk) for w in queue if w.rank <= rank):
+            heapq.heapreplace(free, free[0] + self._times[waiter.priority].mean)
+        return free[0]
+
+    def _left(self, holder: _Holder) -> float:
+        """Seconds until ``holder`` should leave; whoever is late may be so for a while."""
+        mean = self._times[holder.priority].mean
+        left = mean - (self._clock() - holder.since)
+        return left if left > 0 else _LATE * mean
 
     def _rank(self, priority: Priority) -> float:
-        return time.monotonic() + int(priority) * _AGING
+        return self._clock() + int(priority) * (_AGING if priority is _BULK else self._aging)
 
     def _has_room(self, priority: Priority) -> bool:
-        return self.running < self.limit and (priority is not _BULK or self._holders[_BULK] < self.bulk_limit)
+        return self.running < self.limit and (priority is not _BULK or self._reports < self.bulk_limit)
 
-    async def _wait(self, priority: Priority, deadline: Deadline) -> None:
+    async def _wait(self, priority: Priority, deadline: Deadline) -> _Holder:
         wait = self.estimate(priority)
+        # A report can be overtaken for so long that no short wait can be promised to it once all places are taken.
+        if priority is _BULK and self.running >= self.limit and self._max_wait < _AGING:
+            raise self._overloaded(wait / 2)
         if self.queued >= math.ceil(self.max_queue * _QUEUE_SHARE[priority]) or wait > self._max_wait:
             raise self._overloaded(wait / 2)
         self._refuse_hopeless(priority, deadline, wait)
-        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        place: asyncio.Future[_Holder] = asyncio.get_running_loop().create_future()
         waiter = _Waiter(self._rank(priority), next(self._order), priority, place)
         queue = self._bulk if priority is _BULK else self._urgent
         heapq.heappush(queue, waiter)
         try:
             async with deadline.enforce():
-                await place
+                return await place
         except BaseException:
             if place.done() and not place.cancelled():
-                self._leave(priority)  # the place came in the same moment as the cancellation: hand it on
+                self._leave(place.result())  # the place came in the same moment as the cancellation: hand it on
             elif waiter in queue:
                 queue.remove(waiter)
                 heapq.heapify(queue)
@@ -134,7 +165,7 @@ class Admission:
 
     def _refuse_hopeless(self, priority: Priority, deadline: Deadline, wait: float) -> None:
         """Refuse what cannot be done in the time that is left, by what was measured."""
-        least = self._times[priority].least(time.monotonic())
+        least = self._times[priority].least(self._clock())
         lacking = wait + least - deadline.remaining()
         if lacking <= 0 or least + wait <= 0:
             return
@@ -151,13 +182,15 @@ class Admission:
             retry_after=min(max(1.0, retry_after), 60.0),
         )
 
-    def _enter(self, priority: Priority) -> None:
-        self.running += 1
-        self._holders[priority] += 1
+    def _enter(self, priority: Priority) -> _Holder:
+        holder = _Holder(priority, self._clock())
+        self._holders.add(holder)
+        self._reports += priority is _BULK
+        return holder
 
-    def _leave(self, priority: Priority) -> None:
-        self.running -= 1
-        self._holders[priority] -= 1
+    def _leave(self, holder: _Holder) -> None:
+        self._holders.discard(holder)
+        self._reports -= holder.priority is _BULK
         self._fill()
 
     def _fill(self) -> None:
@@ -165,13 +198,12 @@ class Admission:
         while (queue := self._next_queue()) is not None:
             waiter = heapq.heappop(queue)
             if not waiter.place.done():  # one that is being cancelled may still stand in the queue
-                self._enter(waiter.priority)
-                waiter.place.set_result(None)
+                waiter.place.set_result(self._enter(waiter.priority))
 
     def _next_queue(self) -> list[_Waiter] | None:
         """The queue whose first one is next; None if nobody may enter."""
         if self.running >= self.limit:
             return None
-        queues = [self._urgent, self._bulk if self._holders[_BULK] < self.bulk_limit else []]
+        queues = [self._urgent, self._bulk if self._reports < self.bulk_limit else []]
         waiting = [queue for queue in queues if queue]
         return min(waiting, key=lambda queue: queue[0]) if waiting else None

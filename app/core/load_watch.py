@@ -47,7 +47,7 @@ class LoadWatch:
                 asyncio.timeout(_TIMEOUT),
                 self._pool.exchange("GET", address, self._path, headers=self._headers) as response,
             ):
-                load = read_load(from_json(await response.read()))
+                load = read_load(from_json(await response.read(), cache_strings="keys"))
         except (TransportError, TimeoutError, ValueError, TypeError, LookupError):
             return
         self.load, self.seen_at = load, time.monotonic()

@@ -117,6 +117,7 @@ class Asking(Generic[A]):
         Raises:
             ServiceError: the engine refused (see ``Slot.stream``).
             EngineFailure: the engine said nothing at all.
+            DeadlineExceeded: not in the time there was.
         """
         read: tuple[A, list[str]] | None = None
         wrong: str | None = None
@@ -161,6 +162,8 @@ class Asking(Generic[A]):
     def _closed(self) -> tuple[A, list[str]]:
         """The fullest attempt, closed."""
         if all(attempt.silent for attempt in self._attempts):
+            if self.ending == "deadline":
+                raise self._patience.deadline.exceeded()
             raise EngineFailure("The model's server did not answer. Repeat the call.")
         best = max(self._attempts, key=lambda attempt: len(attempt.json.value))
         return self._question.close(best.json.value, best.json.open_field)
@@ -171,7 +174,7 @@ class Asking(Generic[A]):
         An answer that lacks only its last brackets, or only runs on after them, is whole.
         """
         try:
-            return self._question.shape.model.model_validate_json(attempt.text), []
+            return self._question.shape.read(attempt.text), []
         except ValidationError as error:
             log.warning(
                 "contract broken",

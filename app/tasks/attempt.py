@@ -24,6 +24,7 @@ Ending = Literal[
 """Why an attempt ended: the engine's own three reasons, then ours for cutting it."""
 
 _RESERVE = 0.5  # seconds kept for closing, settling and sending an answer that the deadline cuts short
+_TICK = 0.01  # seconds; event loops round their timers, and some end early
 _BEGUN: frozenset[Ending] = frozenset({"broken", "stall", "deadline"})
 
 
@@ -130,7 +131,7 @@ class Attempt:
             self.ending = "stop" if tokens.finish == "stop" else "length" if tokens.finish == "length" else "abort"
 
     def _give_up(self) -> None:
-        self.ending = "deadline" if self._patience.left() <= 0 else "stall"
+        self.ending = "deadline" if self._patience.left() < _TICK else "stall"
 
     def _take(self, piece: str) -> list[PartialEvent]:
         self._pieces.append(piece)

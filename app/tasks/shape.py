@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Generic, TypeVar
 
 from pydantic import BaseModel
+from pydantic_core import CoreConfig, SchemaValidator
 
 from app.core.grammar import grammar_for, text_bounds, word_fields
 from app.core.prompt_builder import LANGUAGES, Language
@@ -17,27 +18,31 @@ class Shape(Generic[A]):
 
     Attributes:
         model: As a pydantic model.
+        bounds: The longest text of each field, by its path of keys.
+        words: The fields whose texts come from a fixed set of words.
     """
 
     def __init__(self, model: type[A]) -> None:
         self.model = model
+        self.bounds = text_bounds(model)
+        self.words = word_fields(model)
+        # Values are somebody's words: by default pydantic keeps the short ones of all answers in a cache.
+        self._reader = SchemaValidator(model.__pydantic_core_schema__, CoreConfig(cache_strings="keys"))
 
     @cached_property
     def grammars(self) -> Mapping[Language, str]:
         """The decoding grammar by language: few and fixed texts, so that engines compile them once."""
         return {language: grammar_for(self.model, language) for language in LANGUAGES}
 
-    @cached_property
-    def bounds(self) -> Mapping[tuple[str, ...], int]:
-        """The longest text of each field, by its path of keys."""
-        return text_bounds(self.model)
-
-    @cached_property
-    def words(self) -> frozenset[str]:
-        """The fields whose texts come from a fixed set of words."""
-        return word_fields(self.model)
-
-    @cached_property
+    @property
     def fields(self) -> tuple[str, ...]:
         """The top-level fields in the order in which they are said."""
         return tuple(dict.fromkeys(path[0] for path in self.bounds))
+
+    def read(self, text: str) -> A:
+        """The answer that ``text`` is.
+
+        Raises:
+            ValidationError: it is none.
+        """
+        return self._reader.validate_json(text)

@@ -22,10 +22,9 @@ def test_a_caller_gets_its_504_within_the_time_it_allows(
     answer = api_service.post(path, body, X_Request_Timeout="1")
     assert time.monotonic() - started < 2
     error = answer.json()["error"]
-    assert answer.status_code in {502, 504}
-    if answer.status_code == 504:
-        assert "1 s allowed" in error["message"]
-        assert "X-Request-Timeout" in error["message"]
+    assert answer.status_code == 504
+    assert "1 s allowed" in error["message"]
+    assert "X-Request-Timeout" in error["message"]
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "soon", "1e9", "", "0x10"])

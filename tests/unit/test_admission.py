@@ -1,4 +1,5 @@
 import asyncio
+import math
 
 import pytest
 from anyio.lowlevel import checkpoint
@@ -189,3 +190,78 @@ async def test_a_place_that_comes_in_the_moment_of_the_deadline_is_not_lost() ->
         second.leave()
         await asyncio.gather(first.task, second.task, return_exceptions=True)
         assert (admission.running, admission.queued) == (0, 0)
+
+
+class Clock:
+    """Time that passes when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        """Seconds."""
+        return self.now
+
+
+async def taken(
+    clock: Clock, slots: int, seconds: float, max_wait: float = math.inf
+) -> tuple[Admission, list[Visitor]]:
+    """All places taken one second after the other, where a place was held for ``seconds`` before."""
+    admission = Admission(slots, max_queue=10, max_wait=max_wait, clock=clock)
+    before = [Visitor(admission, priority) for priority in list(Priority)[:slots]]
+    await everybody_waits()
+    clock.now += seconds
+    await leave_all(*before)
+    visitors: list[Visitor] = []
+    for priority in list(Priority)[:slots]:
+        visitors.append(Visitor(admission, priority))
+        await everybody_waits()
+        clock.now += 1
+    return admission, visitors
+
+
+async def test_the_wait_is_the_time_until_the_first_place_should_be_free() -> None:
+    admission, visitors = await taken(Clock(), slots=3, seconds=8)
+    assert admission.estimate(Priority.INTERVIEW_STEP) == pytest.approx(5)
+    await leave_all(*visitors)
+
+
+async def test_each_who_waits_ahead_takes_the_next_place_to_be_free() -> None:
+    admission, visitors = await taken(Clock(), slots=3, seconds=8)
+    ahead = [Visitor(admission, Priority.INTERVIEW_STEP) for _ in range(3)]
+    await everybody_waits()
+    assert admission.estimate(Priority.INTERVIEW_STEP) == pytest.approx(13)  # the places are free after 5, 6, 7, 13 s
+    await leave_all(*visitors, *ahead)
+
+
+async def test_who_holds_a_place_for_longer_than_usual_may_do_so_for_a_while() -> None:
+    clock = Clock()
+    admission, visitors = await taken(clock, slots=1, seconds=8)
+    clock.now += 100
+    assert admission.estimate(Priority.INTERVIEW_STEP) == pytest.approx(2)
+    await leave_all(*visitors)
+
+
+async def test_with_a_longest_wait_who_was_let_in_is_not_overtaken_for_much_longer() -> None:
+    clock = Clock()
+    admission, visitors = await taken(clock, slots=1, seconds=0.1, max_wait=0.4)
+    early = Visitor(admission, Priority.CHAT)
+    await everybody_waits()
+    clock.now += 0.3
+    late = Visitor(admission, Priority.INTERVIEW_STEP)
+    await everybody_waits()
+    visitors[0].leave()
+    await everybody_waits()
+    assert entered(early, late) == [True, False]
+    await leave_all(*visitors, early, late)
+
+
+async def test_with_a_longest_wait_no_report_queues_while_all_places_are_taken() -> None:
+    admission, visitors = await taken(Clock(), slots=1, seconds=2, max_wait=5)
+    with pytest.raises(Overloaded):
+        async with admission.admit(Priority.REPORT, Deadline.after(60)):
+            pytest.fail("there was no place")
+    step = Visitor(admission, Priority.INTERVIEW_STEP)
+    await everybody_waits()
+    assert admission.queued == 1
+    await leave_all(*visitors, step)

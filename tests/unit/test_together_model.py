@@ -1,4 +1,6 @@
-"""Coalescing, breaker and admission together, against a model: 20,000 steps at most, in any order.
+"""Coalescing, breaker and admission together, against a model: 400 interleavings of up to 50 steps, in any order.
+
+``INTERLEAVINGS=10000 pytest tests/unit/test_together_model.py --timeout 1200`` runs as many.
 
 A request shares the work of its key; the work passes the breaker, takes a place, and ends served or failed. The model
 knows nothing of queues, futures or timers: it is four collections and the rules of the three, written down again.
@@ -6,6 +8,7 @@ knows nothing of queues, futures or timers: it is four collections and the rules
 
 import asyncio
 import math
+import os
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -216,4 +219,6 @@ async def _future() -> "asyncio.Future[bool]":
 
 
 TestTogether = TogetherMachine.TestCase
-TestTogether.settings = settings(max_examples=400, stateful_step_count=50, deadline=None)
+TestTogether.settings = settings(
+    max_examples=int(os.environ.get("INTERLEAVINGS", "400")), stateful_step_count=50, deadline=None
+)
