@@ -42,6 +42,7 @@ _CASE = (
     "[질문 1] 자바의 가비지 컬렉션을 설명해 주세요.\n[답변] {}\n점수: 6\n"
     "[질문 2] 인덱스는 왜 쓰나요?\n[답변] 모르겠습니다.\n점수: 1\n꼬리 질문 횟수: 1/2"
 )
+_TASKS = ("feedback", "interview_step", "report")
 _ANSWERS = (
     "참조되지 않는 객체를 회수합니다.",
     "G1으로 바꾸어 멈춤 시간을 줄였습니다.",
@@ -87,7 +88,7 @@ async def _ask(task: Answering[BaseModel], engine: LLMEngine, number: int, secon
     )
 
 
-async def _measure(calls: int, temperature: float, seconds: float) -> bool:
+async def _measure(calls: int, temperature: float, seconds: float, only: str) -> bool:
     settings = load_settings()
     sound = True
     print("| engine | task | calls | invalid | Han or kana | cut | empty | example copied | asked twice |")
@@ -95,7 +96,8 @@ async def _measure(calls: int, temperature: float, seconds: float) -> bool:
         await engine.monitor.wait_ready()
         sampling = Sampling(temperature=temperature)
         step = replace(interview_step(settings.interview_order), sampling=sampling)
-        for task in (replace(FEEDBACK, sampling=sampling), step, Report(sampling)):
+        tasks: list[Answering[Any]] = [replace(FEEDBACK, sampling=sampling), step, Report(sampling)]
+        for task in [task for task in tasks if only in {"", task.name}]:
             counts: Counter[str] = Counter()
             asked = [_ask(task, engine, number, seconds) for number in range(calls)]
             for done in asyncio.as_completed(asked):
@@ -112,9 +114,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--calls", type=int, default=40, help="per task")
     parser.add_argument("--temperature", type=float, default=1.5)
+    parser.add_argument("--task", default="", choices=_TASKS, help="only this one")
     parser.add_argument("--deadline", type=float, default=3600, help="seconds for one call, its wait included")
     arguments = parser.parse_args()
-    sys.exit(0 if asyncio.run(_measure(arguments.calls, arguments.temperature, arguments.deadline)) else 1)
+    sys.exit(
+        0 if asyncio.run(_measure(arguments.calls, arguments.temperature, arguments.deadline, arguments.task)) else 1
+    )
 
 
 if __name__ == "__main__":

@@ -117,7 +117,7 @@ async def server_info(engine: Engine, exchange: Exchange) -> None:
         "served_model_name": settings.model_id,
         "stream_interval": settings.tokens_per_chunk,
         "enable_metrics": settings.metrics,
-        "grammar_backend": "xgrammar",
+        "grammar_backend": settings.grammar_backend,
         "status": "ready" if engine.status is Status.UP else "starting",
         "max_total_num_tokens": settings.pool_tokens,
         "max_req_input_len": settings.longest_input,

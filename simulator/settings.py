@@ -18,6 +18,7 @@ class Settings(BaseModel):
     kv_tokens: int | None = Field(None, ge=16, description="KV pool (--max-total-tokens); unset: slots x context")
     prefix_cache: bool = Field(default=True, description="reuse prompt prefixes and report cached_tokens")
     priority: bool = Field(default=False, description="honour `priority` in the queue (--enable-priority-scheduling)")
+    grammar_backend: str = Field("xgrammar", description="what /server_info names (--grammar-backend)")
     metrics: bool = Field(default=True, description="serve /metrics (--enable-metrics)")
     ttft: float = Field(0.05, ge=0, description="seconds from start of prefill to the first token")
     prefill_tps: float = Field(0.0, ge=0, description="prompt tokens prefilled a second, added to ttft; 0: free")

@@ -275,6 +275,7 @@ class HttpPool:
     def __init__(self, *, connect_timeout: float = 5.0) -> None:
         self._connect_timeout = connect_timeout
         self._idle: dict[Address, list[_Connection]] = {}
+        self._closed = False
 
     def exchange(
         self,
@@ -295,7 +296,8 @@ class HttpPool:
         return Exchange(self, address, _head(method, address, path, headers or {}, len(body)) + body)
 
     def close(self) -> None:
-        """Cut all idle connections."""
+        """Cut all idle connections; those in use are cut when their exchanges end."""
+        self._closed = True
         for connections in self._idle.values():
             for connection in connections:
                 connection.close()
@@ -341,7 +343,8 @@ class HttpPool:
     def put_back(self, address: Address, connection: _Connection) -> None:
         """For ``Exchange`` only: keep the connection for the next one, or cut it."""
         idle = self._idle.setdefault(address, [])
-        if connection.complete and connection.keep_alive and connection.reusable and len(idle) < _MAX_IDLE:
+        whole = connection.complete and connection.keep_alive and connection.reusable
+        if whole and len(idle) < _MAX_IDLE and not self._closed:
             idle.append(connection)
         else:
             connection.close()

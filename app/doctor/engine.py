@@ -14,9 +14,11 @@ from app.engines.models import model_source
 
 ENGINE, READY, KEY, VERSION = "Engine", "Engine ready", "Key", "SGLang version"
 MODEL, CONTEXT, PRIORITY, QUEUE = "Model", "Engine context", "Priority", "Engine queue"
+GRAMMARS = "Grammar engine"
 _TIMEOUT = httpx2.Timeout(5)
 _OK, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _UNAVAILABLE = 200, 401, 403, 404, 503
 _OLDEST = (0, 5, 20)
+_GRAMMAR_ENGINE = "llguidance"
 _WHERE = "Set SGLANG_HOST and SGLANG_PORT to where SGLang listens, or start it with: llm-service engine"
 
 
@@ -137,13 +139,14 @@ def _cards(reply: Reply) -> list[dict[str, Any]]:
 
 
 def flag_checks(reply: Reply, max_queue: int) -> list[Check]:
-    """What /server_info tells: the version, priority scheduling, the bound of the queue."""
+    """What /server_info tells: the version, priority scheduling, the bound of the queue, the grammar engine."""
     if reply.status != _OK or not reply.fields:
         return [
             warning(
                 VERSION,
                 f"/server_info does not tell it, nor the flags (status {reply.status}).",
-                f"Start SGLang with --enable-priority-scheduling --max-queued-requests {max_queue}.",
+                f"Start SGLang with --enable-priority-scheduling --max-queued-requests {max_queue} "
+                f"--grammar-backend {_GRAMMAR_ENGINE}.",
             )
         ]
     fields = reply.fields
@@ -151,6 +154,7 @@ def flag_checks(reply: Reply, max_queue: int) -> list[Check]:
         version_check(str(fields.get("version", ""))),
         _priority_check(on=fields.get("enable_priority_scheduling") is True),
         _queue_check(fields.get("max_queued_requests"), max_queue),
+        _grammar_check(str(fields.get("grammar_backend", ""))),
     ]
 
 
@@ -184,6 +188,17 @@ def _queue_check(bound: object, max_queue: int) -> Check:
         QUEUE,
         "SGLang's queue has no bound: overload becomes time-outs for everybody.",
         f"Start SGLang with --max-queued-requests {max_queue} (llm-service engine does).",
+    )
+
+
+def _grammar_check(name: str) -> Check:
+    """Whether SGLang runs the grammar engine whose masks hold for long texts: see docs/decoding.md."""
+    if name == _GRAMMAR_ENGINE:
+        return ok(GRAMMARS, f"{name}.")
+    return warning(
+        GRAMMARS,
+        f"SGLang runs {name or 'an unknown one'}: with xgrammar long answers fail now and then and are asked for anew.",
+        f"Start SGLang with --grammar-backend {_GRAMMAR_ENGINE} (llm-service engine does).",
     )
 
 

@@ -18,7 +18,7 @@ from app.tasks.interview_words import CONTRACT, FALLBACK, REPEATED, words_for
 from app.tasks.judging.case import Case, read_many
 from app.tasks.judging.integrity import flags_of, judged, told
 from app.tasks.judging.measure import Measured, measure
-from app.tasks.judging.policy import Decision, asked_before, decide, fresh_question
+from app.tasks.judging.policy import Decision, asked_before, decide, fresh_question, score_matters
 from app.tasks.shape import Shape
 from app.tasks.structured import Call, Policy, Ruling, Task
 
@@ -133,7 +133,7 @@ async def _rule(slot: Slot, call: Call, *, order: Order) -> Ruling[StepAnswer]:
 
 async def _measured_if_it_matters(slot: Slot, call: Call, case: Case, flags: Sequence[Any]) -> Measured | None:
     """The score of the last answer; not measured where every score allows the same steps: the candidate is waiting."""
-    if case.last is None or decide(case, 0.0).allowed == decide(case, 10.0).allowed:
+    if case.last is None or not score_matters(case):
         return None
     return await measure(
         slot, case, case.last, call.spoken, call.patience, flags=flags, priority=Priority.INTERVIEW_STEP

@@ -63,6 +63,7 @@ class connected:  # noqa: N801  used like a function
     async def __aexit__(self, *_: object) -> None:
         self._monitor.cancel()
         await asyncio.gather(self._monitor, return_exceptions=True)
+        await self._engine.close()
         self._pool.close()
 
 

@@ -7,7 +7,13 @@ import pytest
 
 from tests.simulator.sim_harness import FAST, Simulator, running
 
-HEALTHY = FAST | {"model_id": "Qwen/Qwen3-32B", "context_length": 32768, "max_queued": 16, "tps": 200.0}
+HEALTHY = FAST | {
+    "model_id": "Qwen/Qwen3-32B",
+    "context_length": 32768,
+    "max_queued": 16,
+    "tps": 200.0,
+    "grammar_backend": "llguidance",
+}
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from threading import Thread
 
 import pytest
 
-from app.doctor.engine import CONTEXT, ENGINE, KEY, MODEL, PRIORITY, QUEUE, READY, VERSION
+from app.doctor.engine import CONTEXT, ENGINE, GRAMMARS, KEY, MODEL, PRIORITY, QUEUE, READY, VERSION
 from app.doctor.generation import CACHED, CONSTRAINED, SPEED, THINKING
 from tests.doctor.conftest import HEALTHY
 from tests.doctor.doctor_command import Report, environment, examined, levels
@@ -178,6 +178,13 @@ def test_a_queue_without_bound_is_a_warning(sglang: Simulator, tmp_path: Path) -
     report = on(sglang, tmp_path, SGLANG_MAX_QUEUE="40")
     assert (report.status, report.level(QUEUE)) == (0, "warning")
     assert "--max-queued-requests 40" in report.fix(QUEUE)
+
+
+def test_a_grammar_engine_with_wrong_masks_is_a_warning(sglang: Simulator, tmp_path: Path) -> None:
+    sglang.configure(grammar_backend="xgrammar")
+    report = on(sglang, tmp_path)
+    assert (report.status, report.level(GRAMMARS)) == (0, "warning")
+    assert "--grammar-backend llguidance" in report.fix(GRAMMARS)
 
 
 def test_an_engine_without_server_info_is_a_warning(sglang: Simulator, tmp_path: Path) -> None:

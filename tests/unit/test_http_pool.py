@@ -310,3 +310,19 @@ async def test_a_long_answer_that_nobody_read_does_not_stall_the_next_exchange(p
 
 async def test_a_pool_may_be_closed_twice(pool: HttpPool) -> None:
     pool.close()
+
+
+async def test_an_exchange_that_outlives_the_pool_leaves_no_connection_behind(pool: HttpPool) -> None:
+    gone = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.say(answer(BODY))
+        await peer.gone()
+        gone.set()
+
+    async with scripted(script) as server:
+        async with pool.exchange("GET", server.address, "/") as response:
+            pool.close()
+            assert await response.read() == BODY
+        await gone.wait()

@@ -21,6 +21,7 @@ from app.schemas.scoring import ScoreMeta
 from app.tasks.attempt import Patience
 from app.tasks.judging.case import Case, Exchange
 from app.tasks.judging.gates import gate
+from app.tasks.judging.plainly import plainly
 from app.tasks.judging.rubric import DIGITS, GRAMMAR, Rubric, messages, rubric_for, scale, to_score, whole_prompt
 
 log = structlog.get_logger("measure")
@@ -84,7 +85,7 @@ async def measure(
         if stopped := gate(exchange.question, exchange.answer):
             meta = _meta(rubric, "gate", expected=stopped.score, gate=stopped.name, review=bool(flags))
             return Measured(meta, stopped.score, Usage())
-        asked = messages(rubric, case, exchange, language)
+        asked = messages(rubric, case, replace(exchange, answer=plainly(exchange.answer)), language)
     else:
         asked = whole_prompt(rubric, prompt, language)
     try:

@@ -60,9 +60,9 @@ def decide(case: Case, score: float | None) -> Decision:
     """The steps that ``case`` allows.
 
     Without an answer there is only NEW_TOPIC. FOLLOW_UP falls away after an answer that is none, by a gate or by its
-    score, at the limit, and when a follow-up has already brought a good answer. NEXT_PHASE falls away while the phase
-    is short and while the last answer is open and could be followed up. Beyond the phase's length there is only
-    NEXT_PHASE.
+    score, at the limit, and after a good answer if a follow-up has brought it or the phase is long enough. NEXT_PHASE
+    falls away while the phase is short and while the last answer is open and could be followed up. Beyond the phase's
+    length there is only NEXT_PHASE.
 
     Args:
         case: What was said in this phase so far.
@@ -75,7 +75,7 @@ def decide(case: Case, score: float | None) -> Decision:
     asked = len(case.exchanges)
     if asked >= length.most:
         return Decision(("NEXT_PHASE",), (f"{asked} questions were asked, and the phase has at most {length.most}",))
-    follow_up = _against_follow_up(case, last, score)
+    follow_up = _against_follow_up(case, last, score, long_enough=asked >= length.least)
     next_phase = _against_next_phase(last, asked, length, score, open_ended=follow_up is None)
     reasons = {"FOLLOW_UP": follow_up, "NEXT_PHASE": next_phase}
     allowed: tuple[Action, ...] = ("FOLLOW_UP", "NEW_TOPIC", "NEXT_PHASE")
@@ -85,15 +85,23 @@ def decide(case: Case, score: float | None) -> Decision:
     )
 
 
-def _against_follow_up(case: Case, last: Exchange, score: float | None) -> str | None:
+def score_matters(case: Case) -> bool:
+    """Whether what is allowed depends on the score of the last answer: only then is it worth the wait to measure it."""
+    return len({decide(case, score).allowed for score in (NOTHING, (NOTHING + GOOD) / 2, GOOD)}) > 1
+
+
+def _against_follow_up(case: Case, last: Exchange, score: float | None, *, long_enough: bool) -> str | None:
     count, limit = case.follow_up_count or 0, case.follow_up_limit
     limit = FOLLOW_UPS if limit is None else limit
     if gate(last.question, last.answer) or (score is not None and score <= NOTHING):
         return "the last answer leaves nothing to ask more about"
     if count >= limit:
         return f"{count} of {limit} follow-ups on this topic are used"
-    if count and score is not None and score >= GOOD:
-        return "a follow-up has brought a good answer"
+    if score is not None and score >= GOOD:
+        if count:
+            return "a follow-up has brought a good answer"
+        if long_enough:
+            return "the last answer is good, and the phase has the questions that it needs"
     return None
 
 

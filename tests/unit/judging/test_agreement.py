@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.tasks.judging.agreement import HIGH, LOW, contradiction
+from app.tasks.judging.agreement import HIGH, LOW, contradiction, without_contradictions
 
 PRAISE = (
     "핵심 개념을 매우 잘 설명했습니다.",
@@ -79,3 +79,18 @@ def test_a_very_long_text_takes_no_long_time(piece: str) -> None:
     contradiction(text, 0)
     contradiction(text, 10)
     assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize(
+    "blame",
+    [
+        "구체적인 방법을 제안하는 부분이 부족합니다.",
+        "이 점은 적절히 설명하지 않았습니다.",
+        "추가적인 정보를 제공하지 않았습니다.",
+        "마지막 사례가 조금 아쉽습니다.",
+    ],
+)
+def test_blame_of_a_part_does_not_go_with_a_high_score(blame: str) -> None:
+    assert contradiction(f"답변은 깊이가 있습니다. {blame}", 8)
+    assert contradiction(blame, 7) is None
+    assert without_contradictions(f"답변은 깊이가 있습니다. {blame}", 8) == "답변은 깊이가 있습니다."

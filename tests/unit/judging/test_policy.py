@@ -4,14 +4,23 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from app.core.prompt_builder import LANGUAGES, Language
 from app.schemas.interview import Action
 from app.tasks.judging.case import Case, Exchange
 from app.tasks.judging.gates import gate
-from app.tasks.judging.policy import ALIKE, FOLLOW_UPS, GOOD, LENGTHS, asked_before, decide, fresh_question
+from app.tasks.judging.policy import (
+    ALIKE,
+    FOLLOW_UPS,
+    GOOD,
+    LENGTHS,
+    asked_before,
+    decide,
+    fresh_question,
+    score_matters,
+)
 from app.tasks.judging.similar import similarity
 
 ANSWER = "참조되지 않는 객체를 JVM이 자동으로 회수하고, 저는 G1으로 바꿔 일시 정지를 줄였습니다."
@@ -114,7 +123,24 @@ def test_without_a_stated_limit_the_usual_one_holds() -> None:
 def test_a_good_answer_to_a_follow_up_ends_the_topic() -> None:
     assert "FOLLOW_UP" in allowed(case(follow_up_count=1), GOOD - 0.01)
     assert "FOLLOW_UP" not in allowed(case(follow_up_count=1), GOOD)
-    assert "FOLLOW_UP" in allowed(case(follow_up_count=0), GOOD)
+    assert "FOLLOW_UP" in allowed(case(2, follow_up_count=0), GOOD)
+
+
+def test_a_good_answer_is_not_followed_up_once_the_phase_has_its_questions() -> None:
+    assert "FOLLOW_UP" in allowed(case(3, follow_up_count=0), GOOD - 0.01)
+    assert allowed(case(3, follow_up_count=0), GOOD) == ("NEW_TOPIC", "NEXT_PHASE")
+
+
+@given(cases, st.floats(0, 10))
+def test_a_score_that_does_not_matter_changes_nothing(about: Case, score: float) -> None:
+    assume(not score_matters(about))
+    assert decide(about, score).allowed == decide(about, 5.0).allowed
+
+
+def test_the_score_of_an_answer_that_may_be_followed_up_matters() -> None:
+    assert score_matters(case(3, follow_up_count=0))
+    assert not score_matters(case(0))
+    assert not score_matters(case(1, "모르겠습니다."))
 
 
 def test_an_open_answer_does_not_end_a_phase() -> None:
