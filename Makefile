@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos test-sglang test-container test-prometheus contract docs configuration dashboard eval check lock format fetch-test-models
+.PHONY: help run test chaos fuzz audit test-sglang test-container test-prometheus contract docs configuration dashboard eval check lock format fetch-test-models
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -16,6 +16,12 @@ test: $(VENV)/.dev fetch-test-models  ## Run the tests, end to end on the embedd
 
 chaos: $(VENV)/.dev  ## Overload, faults and failures from a seed, about five minutes; ARGS="NAME --seed N" for the long form
 	$(BIN)/python -m chaos $(or $(ARGS),--short)
+
+fuzz: $(VENV)/.dev  ## Hostile requests from a seed, twenty thousand bodies and more; ARGS="RUN --count N" for the long form
+	$(BIN)/python -m fuzz $(or $(ARGS),--short)
+
+audit: $(VENV)/.dev  ## Fresh install from the lock, .pth files, licences, SBOM, known vulnerabilities; ARGS=--offline without the last
+	$(BIN)/python scripts/audit.py $(ARGS)
 
 test-sglang: $(VENV)/.dev  ## Install a real SGLang on the CPU and run the engine contract and the endpoints on it
 	$(PYTHON) deploy/sglang-cpu/install.py

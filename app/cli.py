@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from app import operating
+from app.cli_keys import keys
 from app.config import Settings, load_settings
 from app.core.drain import Drain
 from app.doctor.report import run_doctor
@@ -31,6 +32,7 @@ from app.watching import open_audit
 from app.wiring import running_engine, sglang_options
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, help="LLM service for AI interviews.")
+cli.add_typer(keys, name="keys")
 console = Console(stderr=True)
 
 

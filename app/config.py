@@ -95,6 +95,15 @@ class Settings(BaseSettings):
     audit_max_bytes: int = Field(
         104_857_600, ge=65_536, le=1 << 40, description="판정 기록 파일을 새로 시작하는 크기 (바이트)"
     )
+    api_keys: str = Field("", description="API 키의 해시 (`llm-service keys create`가 출력하는 JSON)")
+    api_keys_file: str = Field("", description="API 키의 해시를 두는 파일; 바뀌면 1초 안에 다시 읽습니다")
+    key_requests_per_minute: int = Field(0, ge=0, le=1_000_000, description="키마다 1분의 요청 수 (0: 제한 없음)")
+    key_tokens_per_minute: int = Field(0, ge=0, le=1_000_000_000, description="키마다 1분의 토큰 수 (0: 제한 없음)")
+    key_concurrency: int = Field(0, ge=0, le=100_000, description="키마다 동시에 진행되는 요청 수 (0: 제한 없음)")
+    requests_per_minute: int = Field(0, ge=0, le=1_000_000, description="모두 합쳐 1분의 요청 수 (0: 제한 없음)")
+    tokens_per_minute: int = Field(0, ge=0, le=1_000_000_000, description="모두 합쳐 1분의 토큰 수 (0: 제한 없음)")
+    cors_origins: str = Field("", description="브라우저에서 부를 수 있는 출처, 쉼표로 구분 (빈 값: 없음)")
+    log_text: bool = Field(default=False, description="요청과 답의 본문을 로그에 남김 (지원자의 말이 그대로 남습니다)")
     max_body_bytes: int = Field(1_048_576, ge=1024, le=67_108_864, description="요청 본문의 최대 크기 (바이트)")
 
     @field_validator("log_level", mode="before")

@@ -4,6 +4,9 @@
 
     ServiceError
     ├── CallerError                 the request cannot be served as it is; do not repeat it unchanged
+    │   ├── Unauthenticated         no API key, or none that opens anything
+    │   ├── Forbidden               the API key does not open this
+    │   ├── TooManyRequests         the API key, or all of them, used up what they may in a minute
     │   ├── MalformedBody           not JSON at all
     │   ├── InvalidField            JSON, but a field is missing, of the wrong type or out of bounds
     │   │   └── UnsupportedField    a field, or a value of it, that this service does not take from anybody
@@ -45,6 +48,18 @@ class ServiceError(Exception):
 
 class CallerError(ServiceError):
     """The request cannot be served as it is."""
+
+
+class Unauthenticated(CallerError):
+    """No API key came with the request, or none that opens anything."""
+
+
+class Forbidden(CallerError):
+    """The API key is good, but not for this."""
+
+
+class TooManyRequests(CallerError):
+    """More requests or tokens than are allowed; carries ``retry_after``."""
 
 
 class MalformedBody(CallerError):

@@ -11,10 +11,13 @@ from fastapi_offline import FastAPIOffline
 
 from app import __version__
 from app.api import chat, feedback, health, interview, metrics, openai, report
+from app.api.auth import document_keys
+from app.api.browsers import allow_origins
 from app.api.deps import Services
 from app.api.errors import install_error_handlers
 from app.api.lean import FastLane
 from app.api.middleware import BodyGuard, CancelOnDisconnect, RequestContext
+from app.api.text_log import TextLog
 from app.config import Settings, load_settings
 from app.core.drain import Drain
 from app.errors import StartupError
@@ -63,9 +66,13 @@ def create_app(
     for module in (chat, feedback, interview, report, openai, health, metrics):
         app.include_router(module.router)
     install_error_handlers(app)
+    document_keys(app)
     # The last one added is the outermost.
     app.add_middleware(BodyGuard, max_bytes=settings.max_body_bytes)
+    if settings.log_text:
+        app.add_middleware(TextLog)
     app.add_middleware(CancelOnDisconnect)
+    allow_origins(app, settings.cors_origins)
     app.add_middleware(RequestContext, drain=drain, observer=observer)
     app.middleware_stack = FastLane(
         app.build_middleware_stack(), app.user_middleware, [*chat.router.routes, *openai.router.routes]

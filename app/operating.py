@@ -49,6 +49,9 @@ def top(
     url: Annotated[str, typer.Argument(help="Where the service listens; APP_HOST and APP_PORT if left out.")] = "",
     interval: Annotated[float, typer.Option(min=0.2, help="Seconds between two looks.")] = 2.0,
     once: Annotated[bool, typer.Option("--once", help="Look twice, print and stop.")] = False,  # noqa: FBT002  a flag
+    key: Annotated[
+        str, typer.Option(envvar="LLM_SERVICE_KEY", help="An API key with scope metrics, if it has keys.")
+    ] = "",
 ) -> None:
     """Show the figures of a running service live: is it the service, the engine or the load?"""
     from app.telemetry.top import run_top  # noqa: PLC0415  only this command needs it
@@ -57,4 +60,4 @@ def top(
         settings = load_settings()
         host = "127.0.0.1" if settings.app_host in {"0.0.0.0", "::"} else settings.app_host  # noqa: S104  compared
         url = f"http://{host}:{settings.app_port}"
-    raise typer.Exit(run_top(url, interval, once=once))
+    raise typer.Exit(run_top(url, interval, once=once, key=key))

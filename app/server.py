@@ -19,6 +19,8 @@ log = structlog.get_logger("server")
 
 _KEEP_ALIVE = 75  # seconds; longer than the 60 that proxies usually keep an idle connection, so that they close it
 _BACKLOG = 2048
+# Bytes of a refused body that are read all the same: a client that is cut off while it sends may never see the refusal.
+_UNWANTED = 16 * 1024 * 1024
 _SEND_BUFFER = (
     64 * 1024
 )  # bytes in the kernel for one client; left alone it grows to megabytes for one that reads nothing
@@ -93,6 +95,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._expected: str | None = None
         self._client = Client(self._write_event)
         self._extensions = {CLIENT: self._client}
+        self._unwanted = 0
         super().connection_made(transport)
         if len(self.connections) > self.limits.connections:
             log.warning("too many connections", limit=self.limits.connections)
@@ -130,11 +133,22 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The body must follow."""
+        self._unwanted = 0
         self._expected = "body"
         earlier = self.cycle
         super().on_headers_complete()
         if self.cycle is not earlier:
             self.cycle.transport = cast("asyncio.Transport", _Joined(self.transport, self.loop))
+
+    def on_body(self, body: bytes) -> None:
+        """Once the answer is out, what still comes of the body is thrown away; of an endless one only the beginning."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if cycle is not None and cycle.response_complete:
+            self._unwanted += len(body)
+            if self._unwanted > _UNWANTED:
+                self._cut("goes on with a body that was refused")
+            return
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Nothing is expected until the next request, which keep-alive has a clock for."""
@@ -253,6 +267,7 @@ def make_server(app: Any, drain: Drain, limits: Limits) -> DrainingServer:
         ws="none",
         log_config=None,
         access_log=False,
+        server_header=False,
         backlog=_BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=limits.drain_limit,  # type: ignore[arg-type]  a float does as well

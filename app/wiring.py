@@ -1,6 +1,7 @@
 """Settings -> the parts of the service. The only place that chooses between engines."""
 
 import asyncio
+import ipaddress
 import math
 import secrets
 import shlex
@@ -12,13 +13,16 @@ from dataclasses import dataclass
 
 import structlog
 
+from app.api.auth import Guard
 from app.api.deps import Services, Timeouts
 from app.config import Settings
 from app.core.admission import Admission
 from app.core.coalescing import Coalescer
 from app.core.drain import Drain
 from app.core.http_pool import HttpPool
+from app.core.key_store import KeyStore
 from app.core.llm_engine import LLMEngine
+from app.core.quotas import Quota
 from app.core.retry import RetryPolicy
 from app.engines.base import EngineHost, RemoteHost
 from app.engines.catalog import find_model
@@ -104,9 +108,10 @@ async def running_services(
     """Open everything the API needs; see ``running_engine``.
 
     Raises:
-        StartupError: the embedded model is missing.
+        StartupError: the embedded model is missing, or the API keys cannot be read.
     """
     async with (
+        _guarded(settings) as guard,
         running_engine(settings, with_engine=with_engine) as engine,
         _sharing(settings) as coalescer,
         watched(settings, observer, engine, coalescer) as registry,
@@ -119,11 +124,45 @@ async def running_services(
             timeouts=_timeouts(settings, SGLANG if settings.engine == "sglang" else EMBEDDED),
             coalescer=coalescer,
             idempotency_seconds=settings.idempotency_seconds,
+            guard=guard,
             drain=drain,
             observer=observer,
             registry=registry,
             started_at=int(time.time()),
         )
+
+
+@asynccontextmanager
+async def _guarded(settings: Settings) -> AsyncGenerator[Guard, None]:
+    store = None
+    if settings.api_keys or settings.api_keys_file:
+        store = await asyncio.to_thread(KeyStore, settings.api_keys, settings.api_keys_file)
+    elif not is_loopback(settings.app_host):
+        log.warning(
+            "ANYONE WHO REACHES THIS PORT MAY USE THE SERVICE: there are no API keys. Create one with "
+            "`llm-service keys create`, or let only the callers' network reach it",
+            host=settings.app_host,
+            port=settings.app_port,
+        )
+    guard = Guard(
+        store,
+        Quota(settings.key_requests_per_minute, settings.key_tokens_per_minute, settings.key_concurrency),
+        Quota(settings.requests_per_minute, settings.tokens_per_minute),
+    )
+    watcher = asyncio.create_task(store.watch(), name="API keys") if store else None
+    try:
+        yield guard
+    finally:
+        if watcher is not None:
+            watcher.cancel()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a listener on ``host``."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 @asynccontextmanager

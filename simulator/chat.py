@@ -20,6 +20,7 @@ async def chat(engine: Engine, exchange: Exchange) -> None:
     """Answer a chat."""
     raw = parse_json(exchange.path, exchange.body, exchange.header("content-type"))
     body = parse_body(ChatBody, exchange.path, raw)
+    engine.note_fields(raw)
     check_chat(body)
     check_sampling(body)
     order = order_of(body, render(body), body.max_completion_tokens or body.max_tokens)

@@ -54,6 +54,7 @@ def _state(engine: Engine, query: dict[str, str]) -> dict[str, Any]:
         "draining": engine.draining,
         "running_rids": list(engine.scheduler.running),
         "faults": engine.faults.report(),
+        "fields": dict(engine.fields),
         "settings": engine.settings.model_dump(),
         "requests": [record.report() for record in records],
     }
@@ -134,6 +135,7 @@ async def reset(engine: Engine, exchange: Exchange) -> None:
     engine.author.set_script(())
     engine.cache.clear()
     engine.records.clear()
+    engine.fields.clear()
     while scheduler.running or scheduler.queued:
         await scheduler.changed()
     scheduler.completed = scheduler.aborted = scheduler.refused = engine.total = 0

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -68,12 +68,19 @@ class Engine:
     draining: bool = False
     active: int = 0
     total: int = 0
+    fields: Counter[str] = field(default_factory=Counter[str])
     model_created: int = field(default_factory=lambda: int(time.time()))
 
     @property
     def ready(self) -> bool:
         """Whether the engine asks for new requests (it takes them anyway)."""
         return self.status is Status.UP and not self.draining
+
+    def note_fields(self, body: Any) -> None:
+        """Remember which fields a chat came with, whatever the engine does with them."""
+        self.fields.update(body.keys())
+        for message in body["messages"]:
+            self.fields.update(f"messages.{name}" for name in message)
 
     def use(self, settings: Settings) -> None:
         """Change the settings of the running engine."""

@@ -5,18 +5,17 @@ from collections.abc import AsyncGenerator
 from fastapi import APIRouter
 from pydantic_core import to_json
 
-from app.api.lean import Call, CallDep, LeanRoute
+from app.api.lean import Call, CallDep, ProtectedChatRoute
 from app.core.generation import Usage
 from app.schemas.chat import ChatRequest, ChatResponse
 from app.schemas.common import ERRORS
 from app.tasks import chat
 from app.tasks.chat import ChatStream
 
-router = APIRouter(route_class=LeanRoute, prefix="/api/chat", tags=["chat"])
+router = APIRouter(route_class=ProtectedChatRoute, prefix="/api/chat", tags=["chat"])
 
 _STREAM = {
     "text/event-stream": {
-        "schema": {"type": "string"},
         "example": 'event: delta\ndata: {"content":"네"}\n\nevent: result\ndata: {"content":"네.","usage":{}}\n\n',
     }
 }
@@ -33,6 +32,7 @@ async def completions(body: ChatRequest, call: CallDep) -> None:
     generation, deadline = services.chat.generation(body), call.deadline()
     if not body.stream:
         answer = await chat.complete(services.engine, generation, deadline)
+        call.spent(answer.usage)
         await call.answer(_response(to_json(answer.content), answer.usage))
         return
     async with chat.stream(services.engine, generation, deadline) as answering:
@@ -55,6 +55,7 @@ async def _events(answer: ChatStream, call: Call) -> AsyncGenerator[bytes, None]
         said += pieces
         yield told(pieces)
         await answer.pump(tell)
+    call.spent(answer.usage)
     whole = b'"%b"' % b"".join([piece[1:-1] for piece in said])
     yield b"event: result\ndata: %b\n\n" % _response(whole, answer.usage)
 

@@ -6,7 +6,9 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Request
 from prometheus_client import CollectorRegistry
+from pydantic import WithJsonSchema
 
+from app.api.auth import Guard
 from app.core.coalescing import Coalescer
 from app.core.deadline import Deadline
 from app.core.drain import Drain
@@ -55,6 +57,7 @@ class Services:
         timeouts: Seconds that requests may take.
         coalescer: Lets identical requests share one generation.
         idempotency_seconds: For how long an answer is given again to the same Idempotency-Key.
+        guard: Who may call what.
         drain: Whether the service is on its way out.
         observer: Where what happens is counted and recorded.
         registry: What /metrics shows; None if it shows nothing.
@@ -68,6 +71,7 @@ class Services:
     timeouts: Timeouts
     coalescer: Coalescer
     idempotency_seconds: float
+    guard: Guard
     drain: Drain
     observer: Observer
     registry: CollectorRegistry | None
@@ -84,6 +88,7 @@ ServicesDep = Annotated[Services, Depends(get_services)]
 
 AskedTimeout = Annotated[
     float | None,
+    WithJsonSchema({"type": "number", "minimum": 0.1, "maximum": 3600}),  # no header can be null
     Header(
         alias="X-Request-Timeout",
         ge=0.1,

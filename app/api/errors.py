@@ -5,6 +5,7 @@ They leave as ``{"error": {"type", "message", "param"?, "request_id"}}``, and be
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -31,6 +32,9 @@ class _Row(NamedTuple):
 
 # The first row whose class fits counts: special before general.
 TABLE = (
+    _Row(errors.Unauthenticated, 401, "unauthenticated", "invalid_api_key"),
+    _Row(errors.Forbidden, 403, "forbidden", "insufficient_permissions"),
+    _Row(errors.TooManyRequests, 429, "too_many_requests", "rate_limit_exceeded"),
     _Row(errors.MalformedBody, 400, "malformed_body"),
     _Row(errors.PromptTooLong, 400, "prompt_too_long", "context_length_exceeded"),
     _Row(errors.UnknownModel, 404, "model_not_found"),
@@ -56,6 +60,10 @@ _SENTENCES = {
     "extra_forbidden": "this field is not accepted. Leave it out; /docs lists the accepted ones.",
 }
 
+# Names are repeated to callers and into their logs only if they look like names, and not like somebody's words.
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:/-]{0,63}", re.ASCII)
+_PATH = re.compile(r"[A-Za-z0-9_.:/-]{1,200}", re.ASCII)
+
 _UNSUPPORTED = {"extra_forbidden", "unsupported"}
 
 # Faults of the body that are found below FastAPI's validation: by its JSON parser (400) and by BodyGuard.
@@ -63,7 +71,7 @@ _BODY_ERRORS = {
     400: errors.MalformedBody("body: not valid JSON. Send one JSON object.", param="body"),
     413: errors.BodyTooLarge("body: larger than MAX_BODY_BYTES allows. Send a shorter prompt.", param="body"),
     415: errors.UnsupportedMediaType(
-        "Content-Type: must be application/json. Send the body as JSON in UTF-8.", param="Content-Type"
+        "Content-Type: must be application/json. Send the body as JSON in UTF-8, not compressed.", param="Content-Type"
     ),
 }
 
@@ -114,9 +122,11 @@ def _openai_body(row: _Row, message: str, request_id: str, param: str | None = N
     return {"error": {"message": message, "type": kind, "param": param, "code": code, "request_id": request_id}}
 
 
-def error_response(request: Request, error: errors.ServiceError) -> JSONResponse:
-    """The answer that says ``error``."""
-    return _answer(request, _row(error), error.message, error.param, _headers(error))
+def error_response(
+    request: Request, error: errors.ServiceError, headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    """The response that ``error`` leaves as, with further ``headers``."""
+    return _answer(request, _row(error), error.message, error.param, {**_headers(error), **(headers or {})})
 
 
 def _answer(
@@ -158,7 +168,7 @@ def translate(faults: Sequence[Any]) -> errors.CallerError:
     if fault["type"] == "json_invalid":
         where = f" at character {fault['loc'][-1]}" if len(fault["loc"]) > 1 else ""
         return errors.MalformedBody(f"body: not valid JSON{where}. Send one JSON object.", param="body")
-    path = ".".join(str(step) for step in fault["loc"][1:]) or "body"
+    path = ".".join(map(_step, fault["loc"][1:])) or "body"
     sentence = _SENTENCES.get(fault["type"]) or f"{fault['msg'][0].lower()}{fault['msg'][1:]}."
     if path == "body":
         sentence = "must be a JSON object with the documented fields."
@@ -166,6 +176,10 @@ def translate(faults: Sequence[Any]) -> errors.CallerError:
         return errors.MalformedBody(f"{path}: {sentence}", param=path)
     kind = errors.UnsupportedField if fault["type"] in _UNSUPPORTED else errors.InvalidField
     return kind(f"{path}: {sentence}", param=path)
+
+
+def _step(step: int | str) -> str:
+    return str(step) if isinstance(step, int) or _NAME.fullmatch(step) else "(a field)"
 
 
 async def _http_exception(request: Request, exc: Exception) -> JSONResponse:
@@ -179,7 +193,9 @@ def http_error_response(request: Request, exc: HTTPException) -> JSONResponse:
     if known := _BODY_ERRORS.get(exc.status_code):
         return error_response(request, known)
     phrase = HTTPStatus(exc.status_code).phrase
-    message = f"{request.method} {request.url.path}: {phrase.lower()}. See /docs for what there is."
+    path = request.scope["path"]
+    shown = f"{request.method} {path}" if _PATH.fullmatch(path) else "This path or method"
+    message = f"{shown}: {phrase.lower()}. See /docs for what there is."
     row = _Row(errors.ServiceError, exc.status_code, phrase.lower().replace(" ", "_"))
     return _answer(request, row, message, headers=exc.headers)
 
@@ -191,6 +207,6 @@ async def _unexpected(request: Request, exc: Exception) -> JSONResponse:
 def unexpected(request: Request, exc: Exception) -> JSONResponse:
     """A fault of ours: the caller gets an id to report, the log gets the rest."""
     request_id = request.state.request_id
-    log.error("unexpected error", request_id=request_id, path=request.url.path, exc_info=exc)
+    log.error("unexpected error", request_id=request_id, path=request.scope["path"], exc_info=exc)
     message = "The service failed unexpectedly. Report the request_id to its operator."
     return _answer(request, _Row(errors.ServiceError, HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error"), message)

@@ -3,10 +3,11 @@
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
+from app.api.auth import protected
 from app.api.task_call import TASK_RESPONSES, TaskCallDep
 from app.schemas.interview import InterviewStepResponse
 
-router = APIRouter(prefix="/api/interview", tags=["interview"])
+router = APIRouter(route_class=protected("tasks"), prefix="/api/interview", tags=["interview"])
 
 
 @router.post("/step", responses=TASK_RESPONSES, response_model=InterviewStepResponse)

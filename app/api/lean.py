@@ -18,10 +18,12 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.api.auth import ChatRoute
 from app.api.client import CLIENT, Client
 from app.api.deps import AskedTimeout, Services
 from app.api.errors import error_event, error_response, http_error_response, translate, unexpected
 from app.core.deadline import Deadline
+from app.core.generation import Usage
 from app.errors import MalformedBody, ServiceError
 
 _TIMEOUT = b"x-request-timeout"
@@ -51,6 +53,10 @@ class Call:
         """Send an event of a stream that has begun, at once, if our server and its client allow; see ``Client``."""
         client: Client | None = self._scope.get("extensions", {}).get(CLIENT)
         return client is not None and client.write(event)
+
+    def spent(self, usage: Usage) -> None:
+        """Tell the caller's quota what the answer has cost."""
+        self._scope["state"]["tokens_spent"] = usage.total_tokens
 
     def deadline(self) -> Deadline:
         """When it must be answered, counted from its arrival.
@@ -128,6 +134,10 @@ class LeanRoute(APIRoute):
         else:
             return
         await response(scope, receive, send)
+
+
+class ProtectedChatRoute(ChatRoute, LeanRoute):
+    """A lean route of a chat: the guard first, then the endpoint."""
 
 
 class FastLane:

@@ -5,10 +5,11 @@ from prometheus_client import CONTENT_TYPE_PLAIN_1_0_0
 from starlette.exceptions import HTTPException
 from starlette.status import HTTP_404_NOT_FOUND
 
+from app.api.auth import protected
 from app.api.deps import ServicesDep
 from app.telemetry.metrics import exposition
 
-router = APIRouter(tags=["operation"])
+router = APIRouter(route_class=protected("metrics"), tags=["operation"])
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})

@@ -12,6 +12,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.browsers import for_browsers
 from app.api.client import CLIENT, Client
 from app.api.errors import error_body, error_event
 from app.core.drain import Drain
@@ -38,7 +39,7 @@ class RequestContext:
         record = self._observer.begin(scope["path"], scope["headers"])
         request_id = record.id
         state = scope.setdefault("state", {})
-        state.update(request_id=request_id, arrived_at=record.arrived)
+        state.update(request_id=request_id, arrived_at=record.arrived, key_id="", key_name="")
         streaming = False
 
         async def send_with_id(message: Message) -> None:
@@ -47,6 +48,7 @@ class RequestContext:
                 record.status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = request_id
+                for_browsers(headers)
                 streaming = headers.get("content-type", "").startswith("text/event-stream")
                 if self._drain.draining:
                     headers["Connection"] = "close"  # whoever keeps connections goes elsewhere with the next call
@@ -166,6 +168,8 @@ def _check_declared(headers: Headers, max_bytes: int) -> None:
     length = headers.get("content-length", "0")
     if not length.isdecimal() or int(length) > max_bytes:
         raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    if headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)  # nothing is ever unpacked
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)

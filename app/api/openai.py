@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from pydantic_core import to_json
 
 from app.api.deps import Services, ServicesDep
-from app.api.lean import Call, CallDep, LeanRoute
+from app.api.lean import Call, CallDep, ProtectedChatRoute
 from app.api.sse import sse_data
 from app.schemas.openai import (
     OPENAI_ERRORS,
@@ -22,7 +22,7 @@ from app.schemas.openai import (
 from app.tasks import chat, openai
 from app.tasks.chat import ChatStream
 
-router = APIRouter(route_class=LeanRoute, prefix="/v1", tags=["OpenAI"])
+router = APIRouter(route_class=ProtectedChatRoute, prefix="/v1", tags=["OpenAI"])
 
 _DESCRIPTION = """Continue a chat in OpenAI's protocol; the official clients work unchanged. Text only.
 
@@ -45,7 +45,6 @@ _STREAM: dict[int | str, dict[str, Any]] = {
         "description": "The answer; as events with `stream: true`.",
         "content": {
             "text/event-stream": {
-                "schema": {"type": "string"},
                 "example": f'data: {_CHUNK}"choices":[{{"index":0,"delta":{{"content":"네"}},"logprobs":null,'
                 '"finish_reason":null}]}\n\ndata: [DONE]\n\n',
             }
@@ -65,6 +64,7 @@ async def chat_completions(body: ChatCompletionRequest, call: CallDep) -> None:
     envelope = openai.Envelope(f"chatcmpl-{call.request_id}", int(time.time()), services.engine.model)
     if not body.stream:
         answer = await chat.complete(services.engine, generation, deadline)
+        call.spent(answer.usage)
         await call.answer(to_json(envelope.completion(answer)))
         return
     async with chat.stream(services.engine, generation, deadline) as answering:
@@ -91,6 +91,7 @@ class _Chunks:
             yield head + told(pieces)
             head = b""
             await answer.pump(lambda more: call.write(told(more)))
+        call.spent(answer.usage)
         last = head + self._chunk({}, openai.finish_of(answer.finish))
         if self._include_usage:
             last += sse_data(self._envelope.usage_chunk(answer.usage))

@@ -22,7 +22,8 @@ async def identity_of(request: Request, *, keep: float, keep_keyed: float) -> Id
     headers = request.headers
     if "no-store" in headers.get("cache-control", "").lower():
         return None
-    caller = headers.get("authorization", headers.get("x-api-key", ""))
+    # Without keys of our own, whatever a caller sends in their place keeps it apart from others.
+    caller = request.state.key_id or headers.get("authorization", headers.get("x-api-key", ""))
     query = request.url.query
     content = _digest(request.scope["path"], query, await request.body())
     given = headers.get("idempotency-key")

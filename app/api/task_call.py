@@ -42,7 +42,7 @@ TASK_RESPONSES: dict[int | str, dict[str, Any]] = {
         "description": "The answer. With `Accept: text/event-stream` or `?stream=true` as events while it is written: "
         "`start`, `field` (a small value), `delta` (text as it grows), `replace` (a field told differently before), "
         "then `result` (exactly the JSON body) or one `error`.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}},
+        "content": {"text/event-stream": {"example": _EXAMPLE}},
     },
     **ERRORS,
 }
@@ -94,6 +94,7 @@ class TaskCall:
             )
         if identity is None:
             made = await self._made(task, deadline)
+            _spent(self.request, made.body)
             await deliver(services, self.request, self.body, task.version, made)
             return made.body
         work_deadline = _of_work(task, deadline)
@@ -108,6 +109,8 @@ class TaskCall:
             raise
         if shared:
             self.response.headers["Idempotent-Replayed"] = "true"
+        else:
+            _spent(self.request, shared_answer.body)
         await deliver(services, self.request, self.body, task.version, shared_answer)
         return shared_answer.body
 
@@ -125,6 +128,7 @@ class TaskCall:
                 yield KEEP_ALIVE
             event = following
         if isinstance(event, Result):
+            _spent(self.request, event.body)
             try:
                 await deliver(self.services, self.request, self.body, version, made(event.body))
             except ServiceError as error:
@@ -133,6 +137,11 @@ class TaskCall:
             yield sse_event("result", event.body)
         else:
             yield sse_event("error", error_body(event, self.request.state.request_id))
+
+
+def _spent(request: Request, body: Any) -> None:
+    """Tell the caller's quota what the answer has cost."""
+    request.state.tokens_spent = body.meta.usage.total_tokens
 
 
 def _of_work(task: Answering[Any], deadline: Deadline) -> Deadline:

@@ -242,12 +242,13 @@ class LLMEngine:
         except TransportError as error:  # the engine may have been at work, though it had not said anything
             error.before_response = False
             raise broken_exchange(error) from error
+        else:
+            self._pace.note(time.monotonic() - started, said.usage.completion_tokens)
+            return said
         finally:
             if left:
                 self._aborter.abort(address, watch.name)
             watch.end(said)
-        self._pace.note(time.monotonic() - started, said.usage.completion_tokens)
-        return said
 
     def _address(self) -> Address:
         if (address := self._host.address) is not None:

@@ -67,9 +67,12 @@ class ErrorResponse(BaseModel):
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorResponse, "description": "Not JSON, or a prompt longer than the model's context."},
+    401: {"model": ErrorResponse, "description": "No API key that opens anything, where the service asks for one."},
+    403: {"model": ErrorResponse, "description": "The API key does not open this."},
     413: {"model": ErrorResponse, "description": "The body is larger than MAX_BODY_BYTES."},
     415: {"model": ErrorResponse, "description": "The Content-Type is not application/json."},
     422: {"model": ErrorResponse, "description": "A field is missing, of the wrong type or out of bounds."},
+    429: {"model": ErrorResponse, "description": "More than the API key may ask in a minute; see Retry-After."},
     502: {"model": ErrorResponse, "description": "The engine answered nonsense or broke off."},
     503: {"model": ErrorResponse, "description": "The engine is not ready or too busy; see Retry-After."},
     504: {"model": ErrorResponse, "description": "No complete answer within REQUEST_TIMEOUT."},

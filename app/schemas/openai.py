@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from pydantic_core import PydanticCustomError
 
 _STOPS = 4
+_KIND = 40  # characters of a part's type that an error repeats
 
 FinishReason = Literal["stop", "length"]
 ErrorType = Literal["invalid_request_error", "server_error"]
@@ -65,7 +66,8 @@ def _text(number: int, part: object) -> str:
     fields = cast("dict[str, object]", part) if isinstance(part, dict) else {}
     kind, text = fields.get("type"), fields.get("text")
     if isinstance(kind, str) and kind != "text":
-        where = {"number": number, "kind": kind[:40]}
+        shown = kind if kind.isascii() and kind.isidentifier() and len(kind) <= _KIND else "?"
+        where = {"number": number, "kind": shown}
         raise PydanticCustomError("unsupported", "part {number} is of type '{kind}'. Send text parts only", where)
     if kind is None or not isinstance(text, str) or len(fields) > len(TextPart.model_fields):
         raise PydanticCustomError(
@@ -287,9 +289,12 @@ def _error(description: str) -> dict[str, Any]:
 
 OPENAI_ERRORS: dict[int | str, dict[str, Any]] = {
     400: _error("A field is missing, wrong or not accepted; not JSON; or a prompt longer than the model's context."),
+    401: _error("No API key that opens anything, where the service asks for one."),
+    403: _error("The API key does not open this."),
     404: _error("Another model than the one that is served."),
     413: _error("The body is larger than MAX_BODY_BYTES."),
     415: _error("The Content-Type is not application/json."),
+    429: _error("More than the API key may ask in a minute; see Retry-After."),
     502: _error("The engine answered nonsense or broke off."),
     503: _error("The engine is not ready or too busy; see Retry-After."),
     504: _error("No complete answer within REQUEST_TIMEOUT."),

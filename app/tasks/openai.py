@@ -1,5 +1,6 @@
 """Chat in OpenAI's words: its request -> a generation, the answer -> its response or its chunks. Pure."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from app.schemas.openai import (
 from app.tasks.chat import Answer, ChatDefaults
 
 _LEAST_TOP_P = 1e-6  # OpenAI takes 0, engines do not; the likeliest token alone is what it means
+_NAME = re.compile(r"[A-Za-z0-9_.:/@+-]{1,200}", re.ASCII)  # anything else may be somebody's words, and is not repeated
 _SEED_BITS = 0x7FFF_FFFF  # engines take seeds of 31 bits at least
 
 
@@ -29,7 +31,8 @@ def require_model(name: str, served: str) -> None:
         UnknownModel: it is not.
     """
     if name != served:
-        raise UnknownModel(f"model: '{name[:200]}' does not exist here. Send '{served}'.", param="model")
+        shown = f"'{name}'" if _NAME.fullmatch(name) else "that name"
+        raise UnknownModel(f"model: {shown} does not exist here. Send '{served}'.", param="model")
 
 
 def generation(request: ChatCompletionRequest, defaults: ChatDefaults) -> Generation:

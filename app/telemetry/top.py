@@ -69,10 +69,11 @@ def quantile(before: Mapping[float, float], after: Mapping[float, float], part: 
     return low
 
 
-def run_top(url: str, interval: float, *, once: bool) -> int:
-    """Show the figures until Ctrl-C; exit status 1 if there are none."""
+def run_top(url: str, interval: float, *, once: bool, key: str = "") -> int:
+    """Show the figures until Ctrl-C; exit status 1 if there are none. ``key``: for a service that asks for one."""
     console = Console()
-    with httpx2.Client(base_url=url, timeout=5) as client:
+    headers = {"X-API-Key": key} if key else {}
+    with httpx2.Client(base_url=url, timeout=5, headers=headers) as client:
         try:
             before = _look(client)
             if once:
@@ -88,7 +89,9 @@ def run_top(url: str, interval: float, *, once: bool) -> int:
         except KeyboardInterrupt:
             return 0
         except httpx2.HTTPError as error:
-            console.print(f"{url}/metrics: {error or type(error).__name__}. Is the service running, and METRICS on?")
+            console.print(
+                f"{url}/metrics: {error or type(error).__name__}. Is the service running, METRICS on, --key right?"
+            )
             return 1
 
 

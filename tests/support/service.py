@@ -52,6 +52,11 @@ def clean_environment(**variables: str) -> dict[str, str]:
         "AUDIT_",
         "METRICS",
         "OTEL_",
+        "API_KEYS",
+        "KEY_",
+        "REQUESTS_",
+        "TOKENS_",
+        "CORS_",
     }
     kept = {k: v for k, v in os.environ.items() if not any(k.startswith(prefix) for prefix in ours)}
     return kept | {"MODELS_DIR": str(ROOT / "models")} | variables

@@ -90,7 +90,7 @@ async def measure(
         asked = whole_prompt(rubric, prompt, language)
     try:
         async with asyncio.timeout(patience.left() * _SHARE):
-            digits, usage, method = await _digits(slot, asked, priority)
+            digits, usage, method = await digit_shares(slot, asked, priority)
     except (ServiceError, TimeoutError) as error:
         log.warning("not measured", reason=type(error).__name__)
         return Measured(_meta(rubric, "none", review=True), None, Usage())
@@ -137,7 +137,9 @@ def _meta(
     )
 
 
-async def _digits(slot: Slot, asked: tuple[Message, ...], priority: Priority) -> tuple[Mapping[int, float], Usage, str]:
+async def digit_shares(
+    slot: Slot, asked: tuple[Message, ...], priority: Priority
+) -> tuple[Mapping[int, float], Usage, str]:
     """The probability of each digit, by the engine's own word or, where it gives none, by a few samples.
 
     Raises:

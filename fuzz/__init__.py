@@ -1,0 +1,1 @@
+"""Hostile requests against the service in front of the simulator, from a seed: ``python -m fuzz --help``."""
