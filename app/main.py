@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TypedDict
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 
 from app import __version__
@@ -36,6 +37,10 @@ class State(TypedDict):
     services: Services
 
 
+# Metrics and spans are ours (app.telemetry); FastAPI's own cost a look at the environment for each request.
+_NO_TELEMETRY = TelemetryConfig(tracing=False, metrics=False, logs=False, auto_configure=False)
+
+
 def create_app(
     settings: Settings,
     on_ready: Callable[[], None] | None = None,
@@ -62,7 +67,9 @@ def create_app(
             if announcer is not None:
                 announcer.cancel()
 
-    app = FastAPIOffline(title="LLM Service", version=__version__, description=_DESCRIPTION, lifespan=lifespan)
+    app = FastAPIOffline(
+        title="LLM Service", version=__version__, description=_DESCRIPTION, lifespan=lifespan, telemetry=_NO_TELEMETRY
+    )
     for module in (chat, feedback, interview, report, openai, health, metrics):
         app.include_router(module.router)
     install_error_handlers(app)

@@ -98,6 +98,28 @@ class Slot:
             return Completion("".join(map(decoded, texts)), tokens.finish, tokens.usage)
 
 
+class _Admitted:
+    """A place at the engine, as ``LLMEngine.admit`` gives it."""
+
+    __slots__ = ("_deadline", "_engine", "_place")
+
+    def __init__(self, engine: "LLMEngine", priority: Priority, deadline: Deadline) -> None:
+        self._engine = engine
+        self._deadline = deadline
+        self._place = engine.admission.admit(priority, deadline)
+
+    async def __aenter__(self) -> Slot:
+        self._engine.check(self._deadline)
+        asked_at = time.monotonic()
+        await self._place.__aenter__()
+        if (record := current()) is not None:
+            record.admitted(asked_at)
+        return Slot(self._engine, self._deadline)
+
+    async def __aexit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        await self._place.__aexit__(kind, *rest)
+
+
 class LLMEngine:
     """The client of one engine.
 
@@ -147,24 +169,22 @@ class LLMEngine:
         self.retrier = Retrier(self.monitor, retries)
         self._aborter = Aborter(pool, profile.abort_path, profile.id_field or "", self._headers)
 
-    @asynccontextmanager
-    async def admit(self, priority: Priority, deadline: Deadline) -> AsyncGenerator[Slot, None]:
-        """Wait for a place at the engine and hold it while the body runs.
+    def admit(self, priority: Priority, deadline: Deadline) -> "_Admitted":
+        """Wait for a place at the engine and hold it while the body of ``async with`` runs; gives its ``Slot``.
 
         Raises:
             NotReady: the engine cannot answer now.
             Overloaded: too many requests wait already.
             DeadlineExceeded: the deadline passed while waiting.
         """
+        return _Admitted(self, priority, deadline)
+
+    def check(self, deadline: Deadline) -> None:
+        """Refuse what need not wait for a place; for ``admit`` only."""
         if (trouble := self.monitor.trouble) and not self._worth_waiting(deadline):
             raise NotReady(f"The model cannot answer now: {trouble}.", retry_after=self.retry_after)
         if deadline.remaining() <= 0:
             raise deadline.exceeded()
-        asked_at = time.monotonic()
-        async with self.admission.admit(priority, deadline):
-            if (record := current()) is not None:
-                record.admitted(asked_at)
-            yield Slot(self, deadline)
 
     @property
     def retry_after(self) -> float:
