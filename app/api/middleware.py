@@ -4,21 +4,23 @@
 """
 
 import asyncio
+from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from fastapi.responses import JSONResponse
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.browsers import for_browsers
+from app.api.browsers import FOR_PAGES, NO_SNIFFING
 from app.api.client import CLIENT, Client
 from app.api.errors import error_body, error_event
 from app.core.drain import Drain
 from app.errors import NotReady
 from app.telemetry.observer import Observer
 from app.telemetry.record import CLIENT_CLOSED_REQUEST
+
+Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 
 _SHUTTING_DOWN = NotReady("The service is shutting down. Repeat the call.", retry_after=1)
 
@@ -40,18 +42,20 @@ class RequestContext:
         request_id = record.id
         state = scope.setdefault("state", {})
         state.update(request_id=request_id, arrived_at=record.arrived, key_id="", key_name="")
-        streaming = False
+        streaming, named = False, request_id.encode()
 
         async def send_with_id(message: Message) -> None:
             nonlocal streaming
             if message["type"] == "http.response.start":
                 record.status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-Id"] = request_id
-                for_browsers(headers)
-                streaming = headers.get("content-type", "").startswith("text/event-stream")
-                if self._drain.draining:
-                    headers["Connection"] = "close"  # whoever keeps connections goes elsewhere with the next call
+                kind = next((value for name, value in message.get("headers", ()) if name == b"content-type"), b"")
+                headers = [*message.get("headers", ()), (b"x-request-id", named), NO_SNIFFING]
+                if kind.startswith(b"text/html"):
+                    headers += FOR_PAGES
+                if self._drain.draining:  # whoever keeps connections goes elsewhere with the next call
+                    headers = [*((n, v) for n, v in headers if n != b"connection"), (b"connection", b"close")]
+                message["headers"] = headers
+                streaming = kind.startswith(b"text/event-stream")
             else:
                 streaming = streaming and message.get("more_body", False)
             await send(message)
@@ -59,7 +63,7 @@ class RequestContext:
         try:
             await self._app(scope, receive, send_with_id)
         except asyncio.CancelledError:
-            # Not the client, whose client CancelOnDisconnect handles: the server is shutting down and out of patience.
+            # Not the client, whose leaving CancelOnDisconnect handles: the server is shutting down and out of patience.
             if record.status == CLIENT_CLOSED_REQUEST:
                 await JSONResponse(*_shutting_down(request_id))(scope, receive, send_with_id)
             elif streaming:
@@ -144,7 +148,7 @@ class BodyGuard:
         if not _has_body(scope):
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
+        headers: Headers = scope["headers"]
         left = self._max_bytes
 
         async def receive_checked() -> Message:
@@ -165,13 +169,14 @@ def _has_body(scope: Scope) -> bool:
 
 
 def _check_declared(headers: Headers, max_bytes: int) -> None:
-    length = headers.get("content-length", "0")
-    if not length.isdecimal() or int(length) > max_bytes:
+    declared = dict(reversed(headers))  # of a header that came twice the first counts
+    length = declared.get(b"content-length", b"0")
+    if not length.isdigit() or int(length) > max_bytes:
         raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-    if headers.get("content-encoding", "identity").strip().lower() != "identity":
+    if declared.get(b"content-encoding", b"identity").strip().lower() != b"identity":
         raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)  # nothing is ever unpacked
-    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
+    media_type = declared.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    if media_type != b"application/json":
         raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
 
 

@@ -10,6 +10,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, cast
 
 import httptools
@@ -351,9 +352,15 @@ class HttpPool:
 
 
 def _head(method: str, address: Address, path: str, headers: Mapping[str, str], length: int) -> bytes:
-    host = f"[{address.host}]" if ":" in address.host else address.host
-    lines = [f"{method} {path} HTTP/1.1", f"host: {host}:{address.port}"]
+    lines = _request_line(method, address, path)
     if method != "GET":
-        lines.append(f"content-length: {length}")
-    lines.extend(f"{name}: {value}" for name, value in headers.items())
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+        lines += f"content-length: {length}\r\n"
+    for name, value in headers.items():
+        lines += f"{name}: {value}\r\n"
+    return f"{lines}\r\n".encode("latin-1")
+
+
+@lru_cache(64)
+def _request_line(method: str, address: Address, path: str) -> str:
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    return f"{method} {path} HTTP/1.1\r\nhost: {host}:{address.port}\r\n"
