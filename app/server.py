@@ -268,6 +268,7 @@ def make_server(app: Any, drain: Drain, limits: Limits) -> DrainingServer:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nothing here asks who the client is
         backlog=_BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=limits.drain_limit,  # type: ignore[arg-type]  a float does as well

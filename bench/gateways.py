@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,7 +124,7 @@ def install(gateway: Gateway) -> None:
 
 
 @contextmanager
-def started(gateway: Gateway, engine_port: int, body: bytes) -> Iterator[Subject]:
+def started(gateway: Gateway, engine_port: int, body: bytes) -> Generator[Subject]:
     """``gateway`` in front of the engine, once it has answered its first chat."""
     port, log = free_port(), CACHE / f"{gateway.name.replace(' ', '-')}.log"
     begun = time.monotonic()

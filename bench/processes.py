@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import URLError
@@ -63,12 +63,12 @@ def memory_bytes(pid: int) -> int:
 @contextmanager
 def running(
     command: Sequence[str], *, core: int, log: Path, environment: Mapping[str, str] | None = None
-) -> Iterator[subprocess.Popen[bytes]]:
+) -> Generator[subprocess.Popen[bytes]]:
     """``command`` on one core while the body runs; its whole group is ended after."""
     variables = {**os.environ, **(environment or {})}
     with log.open("wb") as sink:
-        process = subprocess.Popen(  # noqa: S603  commands of this package
-            ["taskset", "-c", str(core), *command],  # noqa: S607
+        process = subprocess.Popen(
+            ["taskset", "-c", str(core), *command],
             stdout=sink,
             stderr=sink,
             env=variables,

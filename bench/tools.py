@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +75,7 @@ class Engine:
     def configure(self, *, tokens: int, gap: float = 0.0, first: float = 0.0) -> None:
         """What later chats get: chunks, and seconds before the first and between two."""
         query = f"tokens={tokens}&gap={round(gap * 1e6)}&first={round(first * 1e6)}"
-        with urlopen(f"http://127.0.0.1:{self.port}/_bench?{query}", timeout=5) as answer:  # noqa: S310
+        with urlopen(f"http://127.0.0.1:{self.port}/_bench?{query}", timeout=5) as answer:
             answer.read()
 
     def cpu(self) -> float:
@@ -84,7 +84,7 @@ class Engine:
 
 
 @contextmanager
-def engine(answers: Path | None = None) -> Iterator[Engine]:
+def engine(answers: Path | None = None) -> Generator[Engine]:
     """A fake engine; ``answers``: a file of canned ones."""
     port, log = free_port(), CACHE / "engine.log"
     command = [str(build("engine")), str(port), *([str(answers)] if answers else [])]
