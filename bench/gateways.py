@@ -66,6 +66,7 @@ def _litellm(port: int, engine: int) -> Sequence[str]:
         f"model_list:\n  - model_name: {MODEL}\n    litellm_params:\n      model: openai/{MODEL}\n"
         f"      api_base: http://127.0.0.1:{engine}/v1\n      api_key: none\n"
         "litellm_settings:\n  telemetry: false\n"
+        "general_settings:\n  dangerously_permit_weak_or_unset_master_key: true\n"  # loopback only, no key to check
     )
     program = str(CACHE / "peers" / LITELLM / "bin" / LITELLM)
     return [program, "--config", str(config), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"]
