@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos fuzz audit test-sglang test-container test-prometheus contract docs configuration dashboard eval check lock format fetch-test-models
+.PHONY: help run test bench chaos fuzz audit test-sglang test-container test-prometheus contract docs configuration dashboard eval check lock format fetch-test-models
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -13,6 +13,9 @@ run: $(VENV)/.runtime  ## Start the whole service on this machine's CPU: embedde
 
 test: $(VENV)/.dev fetch-test-models  ## Run the tests, end to end on the embedded engine included
 	$(BIN)/pytest -m "not sglang and not container and not prometheus"
+
+bench: $(VENV)/.dev  ## Measure CPU, latency and memory beside other gateways, about five minutes; ARGS="--short" for CI
+	$(BIN)/python -m bench $(ARGS)
 
 chaos: $(VENV)/.dev  ## Overload, faults and failures from a seed, about five minutes; ARGS="NAME --seed N" for the long form
 	$(BIN)/python -m chaos $(or $(ARGS),--short)

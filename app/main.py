@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TypedDict
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 
 from app import __version__
@@ -15,6 +16,7 @@ from app.api.auth import document_keys
 from app.api.browsers import allow_origins
 from app.api.deps import Services
 from app.api.errors import install_error_handlers
+from app.api.lean import FastLane
 from app.api.middleware import BodyGuard, CancelOnDisconnect, RequestContext
 from app.api.text_log import TextLog
 from app.config import Settings, load_settings
@@ -33,6 +35,10 @@ class State(TypedDict):
     """What the lifespan hands to every request, in ``request.state``."""
 
     services: Services
+
+
+# Metrics and spans are ours (app.telemetry); FastAPI's own cost a look at the environment for each request.
+_NO_TELEMETRY = TelemetryConfig(tracing=False, metrics=False, logs=False, auto_configure=False)
 
 
 def create_app(
@@ -61,7 +67,9 @@ def create_app(
             if announcer is not None:
                 announcer.cancel()
 
-    app = FastAPIOffline(title="LLM Service", version=__version__, description=_DESCRIPTION, lifespan=lifespan)
+    app = FastAPIOffline(
+        title="LLM Service", version=__version__, description=_DESCRIPTION, lifespan=lifespan, telemetry=_NO_TELEMETRY
+    )
     for module in (chat, feedback, interview, report, openai, health, metrics):
         app.include_router(module.router)
     install_error_handlers(app)
@@ -73,6 +81,9 @@ def create_app(
     app.add_middleware(CancelOnDisconnect)
     allow_origins(app, settings.cors_origins)
     app.add_middleware(RequestContext, drain=drain, observer=observer)
+    app.middleware_stack = FastLane(
+        app.build_middleware_stack(), app.user_middleware, [*chat.router.routes, *openai.router.routes]
+    )
     return app
 
 

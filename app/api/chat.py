@@ -1,22 +1,18 @@
 """POST /api/chat/completions."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Annotated
+from collections.abc import AsyncGenerator
 
-from fastapi import APIRouter, Depends, Request
-from fastapi.responses import StreamingResponse
+from fastapi import APIRouter
+from pydantic_core import to_json
 
-from app.api.auth import protected
-from app.api.deps import DeadlineDep, ServicesDep
-from app.api.errors import error_body
-from app.api.sse import sse_event, sse_response
-from app.errors import ServiceError
+from app.api.lean import Call, CallDep, ProtectedChatRoute
+from app.core.generation import Usage
 from app.schemas.chat import ChatRequest, ChatResponse
 from app.schemas.common import ERRORS
 from app.tasks import chat
-from app.tasks.chat import Event
+from app.tasks.chat import ChatStream
 
-router = APIRouter(route_class=protected("chat"), prefix="/api/chat", tags=["chat"])
+router = APIRouter(route_class=ProtectedChatRoute, prefix="/api/chat", tags=["chat"])
 
 _STREAM = {
     "text/event-stream": {
@@ -25,46 +21,46 @@ _STREAM = {
 }
 
 
-async def get_events(
-    body: ChatRequest, services: ServicesDep, deadline: DeadlineDep
-) -> AsyncGenerator[AsyncIterator[Event] | None, None]:
-    """The answer as it arrives, with its place at the engine until the response is over; None if nobody wants a stream.
-
-    Opened before the response starts, so that a refusal is a clean status and not a broken stream.
-    """
-    if not body.stream:
-        yield None
-        return
-    async with chat.stream(services.engine, services.chat.generation(body), deadline) as events:
-        yield events
-
-
-EventsDep = Annotated[AsyncIterator[Event] | None, Depends(get_events)]
-
-
 @router.post(
     "/completions",
     responses={200: {"content": _STREAM, "description": "The answer; as events with `stream: true`."}, **ERRORS},
     response_model=ChatResponse,
 )
-async def completions(
-    body: ChatRequest, request: Request, services: ServicesDep, deadline: DeadlineDep, events: EventsDep
-) -> ChatResponse | StreamingResponse:
+async def completions(body: ChatRequest, call: CallDep) -> None:
     """Continue a chat. Events of a stream: `delta` (text), then one `result` (the whole answer) or one `error`."""
-    if events is None:
-        answer = await chat.complete(services.engine, services.chat.generation(body), deadline)
-        request.state.tokens_spent = answer.usage.total_tokens
-        return answer.response()
-    return sse_response(_lines(events, request))
+    services = call.services
+    generation, deadline = services.chat.generation(body), call.deadline()
+    if not body.stream:
+        answer = await chat.complete(services.engine, generation, deadline)
+        call.spent(answer.usage)
+        await call.answer(_response(to_json(answer.content), answer.usage))
+        return
+    async with chat.stream(services.engine, generation, deadline) as answering:
+        await call.stream(_events(answering, call))
 
 
-async def _lines(events: AsyncIterator[Event], request: Request) -> AsyncIterator[bytes]:
-    try:
-        async for event in events:
-            if isinstance(event, str):
-                yield sse_event("delta", {"content": event})
-            else:
-                request.state.tokens_spent = event.usage.total_tokens
-                yield sse_event("result", event.response())
-    except ServiceError as error:
-        yield sse_event("error", error_body(error, request.state.request_id))
+async def _events(answer: ChatStream, call: Call) -> AsyncGenerator[bytes, None]:
+    said: list[bytes] = []
+
+    def told(pieces: list[bytes]) -> bytes:
+        return b"".join([b'event: delta\ndata: {"content":%b}\n\n' % piece for piece in pieces])
+
+    def tell(pieces: list[bytes]) -> bool:
+        sent = call.write(told(pieces))
+        if sent:
+            said.extend(pieces)
+        return sent
+
+    while (pieces := await answer.more()) is not None:
+        said += pieces
+        yield told(pieces)
+        await answer.pump(tell)
+    call.spent(answer.usage)
+    whole = b'"%b"' % b"".join([piece[1:-1] for piece in said])
+    yield b"event: result\ndata: %b\n\n" % _response(whole, answer.usage)
+
+
+def _response(content: bytes, usage: Usage) -> bytes:
+    """A ``ChatResponse``; ``content``: a JSON string."""
+    spent = (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens)
+    return b'{"content":%b,"usage":{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d}}' % (content, *spent)

@@ -17,6 +17,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from app import errors
+from app.api.sse import sse_data, sse_event
 from app.telemetry.record import current
 
 log = structlog.get_logger("api")
@@ -87,6 +88,13 @@ def error_body(error: errors.ServiceError, request_id: str, *, openai: bool = Fa
     """The wire form of ``error``."""
     shape = _openai_body if openai else _body
     return shape(_row(error), error.message, request_id, error.param)
+
+
+def error_event(path: str, error: errors.ServiceError, request_id: str) -> bytes:
+    """The one terminal event of a stream on ``path`` that fails."""
+    openai = path.startswith("/v1/")
+    body = error_body(error, request_id, openai=openai)
+    return sse_data(body) if openai else sse_event("error", body)
 
 
 def _row(error: errors.ServiceError) -> _Row:
@@ -177,6 +185,11 @@ def _step(step: int | str) -> str:
 async def _http_exception(request: Request, exc: Exception) -> JSONResponse:
     if not isinstance(exc, HTTPException):
         raise exc
+    return http_error_response(request, exc)
+
+
+def http_error_response(request: Request, exc: HTTPException) -> JSONResponse:
+    """The answer that says what Starlette, or ``BodyGuard``, refused."""
     if known := _BODY_ERRORS.get(exc.status_code):
         return error_response(request, known)
     phrase = HTTPStatus(exc.status_code).phrase
@@ -188,6 +201,10 @@ async def _http_exception(request: Request, exc: Exception) -> JSONResponse:
 
 
 async def _unexpected(request: Request, exc: Exception) -> JSONResponse:
+    return unexpected(request, exc)
+
+
+def unexpected(request: Request, exc: Exception) -> JSONResponse:
     """A fault of ours: the caller gets an id to report, the log gets the rest."""
     request_id = request.state.request_id
     log.error("unexpected error", request_id=request_id, path=request.scope["path"], exc_info=exc)

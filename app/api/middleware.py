@@ -4,21 +4,23 @@
 """
 
 import asyncio
+from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 from fastapi.responses import JSONResponse
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.browsers import for_browsers
-from app.api.errors import error_body
-from app.api.sse import sse_data, sse_event
+from app.api.browsers import FOR_PAGES, NO_SNIFFING
+from app.api.client import CLIENT, Client
+from app.api.errors import error_body, error_event
 from app.core.drain import Drain
 from app.errors import NotReady
 from app.telemetry.observer import Observer
 from app.telemetry.record import CLIENT_CLOSED_REQUEST
+
+Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 
 _SHUTTING_DOWN = NotReady("The service is shutting down. Repeat the call.", retry_after=1)
 
@@ -40,18 +42,20 @@ class RequestContext:
         request_id = record.id
         state = scope.setdefault("state", {})
         state.update(request_id=request_id, arrived_at=record.arrived, key_id="", key_name="")
-        streaming = False
+        streaming, named = False, request_id.encode()
 
         async def send_with_id(message: Message) -> None:
             nonlocal streaming
             if message["type"] == "http.response.start":
                 record.status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-Id"] = request_id
-                for_browsers(headers)
-                streaming = headers.get("content-type", "").startswith("text/event-stream")
-                if self._drain.draining:
-                    headers["Connection"] = "close"  # whoever keeps connections goes elsewhere with the next call
+                kind = next((value for name, value in message.get("headers", ()) if name == b"content-type"), b"")
+                headers = [*message.get("headers", ()), (b"x-request-id", named), NO_SNIFFING]
+                if kind.startswith(b"text/html"):
+                    headers += FOR_PAGES
+                if self._drain.draining:  # whoever keeps connections goes elsewhere with the next call
+                    headers = [*((n, v) for n, v in headers if n != b"connection"), (b"connection", b"close")]
+                message["headers"] = headers
+                streaming = kind.startswith(b"text/event-stream")
             else:
                 streaming = streaming and message.get("more_body", False)
             await send(message)
@@ -63,19 +67,12 @@ class RequestContext:
             if record.status == CLIENT_CLOSED_REQUEST:
                 await JSONResponse(*_shutting_down(request_id))(scope, receive, send_with_id)
             elif streaming:
-                await send(_last_words(scope["path"], request_id))
+                event = error_event(scope["path"], _SHUTTING_DOWN, request_id)
+                await send({"type": "http.response.body", "body": event, "more_body": False})
             if not self._drain.draining:
                 raise
         finally:
             self._observer.end(record, state)
-
-
-def _last_words(path: str, request_id: str) -> Message:
-    """The one terminal event of a stream that the shutdown cuts."""
-    openai = path.startswith("/v1/")
-    body = error_body(_SHUTTING_DOWN, request_id, openai=openai)
-    event = sse_data(body) if openai else sse_event("error", body)
-    return {"type": "http.response.body", "body": event, "more_body": False}
 
 
 def _shutting_down(request_id: str) -> tuple[dict[str, Any], int, dict[str, str]]:
@@ -85,8 +82,9 @@ def _shutting_down(request_id: str) -> tuple[dict[str, Any], int, dict[str, str]
 class CancelOnDisconnect:
     """Cancels the handling of a request when its client leaves, in every phase: queued, generating, streaming.
 
-    Starlette does this for streams only: a plain JSON handler would run to its end for nobody. One task per request
-    waits for the disconnect that follows the body; the application reads the body through it.
+    Starlette does this for streams only: a plain JSON handler would run to its end for nobody. Our server tells the
+    task that handles the request. Under another one, a second task waits for the disconnect that follows the body, and
+    the application reads the body through it.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -97,6 +95,20 @@ class CancelOnDisconnect:
         if not _has_body(scope):
             await self._app(scope, receive, send)
             return
+        client: Client | None = scope.get("extensions", {}).get(CLIENT)
+        if client is None:
+            await self._watched(scope, receive, send)
+            return
+        client.tell = cast("asyncio.Task[None]", asyncio.current_task()).cancel
+        try:
+            await self._app(scope, receive, send)
+        except asyncio.CancelledError:
+            if not client.left:
+                raise  # the server is shutting down
+        finally:
+            client.tell = None
+
+    async def _watched(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Streaming responses would watch `receive` themselves up to 2.3; from 2.4 on they leave it to us.
         scope = {**scope, "asgi": {**scope["asgi"], "spec_version": "2.4"}}
         body_read = asyncio.Event()
@@ -136,7 +148,7 @@ class BodyGuard:
         if not _has_body(scope):
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
+        headers: Headers = scope["headers"]
         left = self._max_bytes
 
         async def receive_checked() -> Message:
@@ -157,13 +169,14 @@ def _has_body(scope: Scope) -> bool:
 
 
 def _check_declared(headers: Headers, max_bytes: int) -> None:
-    length = headers.get("content-length", "0")
-    if not length.isdecimal() or int(length) > max_bytes:
+    declared = dict(reversed(headers))  # of a header that came twice the first counts
+    length = declared.get(b"content-length", b"0")
+    if not length.isdigit() or int(length) > max_bytes:
         raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-    if headers.get("content-encoding", "identity").strip().lower() != "identity":
+    if declared.get(b"content-encoding", b"identity").strip().lower() != b"identity":
         raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)  # nothing is ever unpacked
-    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
+    media_type = declared.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    if media_type != b"application/json":
         raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
 
 

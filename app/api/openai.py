@@ -1,30 +1,28 @@
 """The OpenAI-compatible routes: POST /v1/chat/completions and GET /v1/models."""
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Annotated, Any
+from collections.abc import AsyncGenerator
+from typing import Any
 
-from fastapi import APIRouter, Depends, Request
-from fastapi.responses import StreamingResponse
+from fastapi import APIRouter
+from pydantic_core import to_json
 
-from app.api.auth import protected
-from app.api.deps import DeadlineDep, Services, ServicesDep
-from app.api.errors import error_body
-from app.api.sse import sse_data, sse_response
-from app.core.generation import Generation, Usage
-from app.errors import ServiceError
+from app.api.deps import Services, ServicesDep
+from app.api.lean import Call, CallDep, ProtectedChatRoute
+from app.api.sse import sse_data
 from app.schemas.openai import (
     OPENAI_ERRORS,
     ChatCompletion,
-    ChatCompletionChunk,
     ChatCompletionRequest,
+    Delta,
+    FinishReason,
     ModelCard,
     ModelList,
 )
 from app.tasks import chat, openai
-from app.tasks.chat import Event
+from app.tasks.chat import ChatStream
 
-router = APIRouter(route_class=protected("chat"), prefix="/v1", tags=["OpenAI"])
+router = APIRouter(route_class=ProtectedChatRoute, prefix="/v1", tags=["OpenAI"])
 
 _DESCRIPTION = """Continue a chat in OpenAI's protocol; the official clients work unchanged. Text only.
 
@@ -55,61 +53,52 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 }
 
 
-async def get_generation(body: ChatCompletionRequest, services: ServicesDep) -> Generation:
-    """What the engine will be asked."""
-    openai.require_model(body.model, services.engine.model)
-    return openai.generation(body, services.chat)
-
-
-GenerationDep = Annotated[Generation, Depends(get_generation)]
-
-
-async def get_events(
-    body: ChatCompletionRequest, generation: GenerationDep, services: ServicesDep, deadline: DeadlineDep
-) -> AsyncGenerator[AsyncIterator[Event] | None, None]:
-    """The same as ``app.api.chat.get_events``, for this body."""
-    if not body.stream:
-        yield None
-        return
-    async with chat.stream(services.engine, generation, deadline) as events:
-        yield events
-
-
-EventsDep = Annotated[AsyncIterator[Event] | None, Depends(get_events)]
-
-
 @router.post(
     "/chat/completions", description=_DESCRIPTION, responses={**_STREAM, **OPENAI_ERRORS}, response_model=ChatCompletion
 )
-async def chat_completions(
-    body: ChatCompletionRequest,
-    request: Request,
-    services: ServicesDep,
-    generation: GenerationDep,
-    deadline: DeadlineDep,
-    events: EventsDep,
-) -> ChatCompletion | StreamingResponse:
+async def chat_completions(body: ChatCompletionRequest, call: CallDep) -> None:
     """Continue a chat."""
-    envelope = openai.Envelope(f"chatcmpl-{request.state.request_id}", int(time.time()), services.engine.model)
-
-    def spent(usage: Usage) -> None:
-        request.state.tokens_spent = usage.total_tokens
-
-    if events is None:
+    services = call.services
+    openai.require_model(body.model, services.engine.model)
+    generation, deadline = openai.generation(body, services.chat), call.deadline()
+    envelope = openai.Envelope(f"chatcmpl-{call.request_id}", int(time.time()), services.engine.model)
+    if not body.stream:
         answer = await chat.complete(services.engine, generation, deadline)
-        spent(answer.usage)
-        return envelope.completion(answer)
-    chunks = envelope.chunks(events, include_usage=body.stream_options.include_usage, spent=spent)
-    return sse_response(_lines(chunks, request.state.request_id))
+        call.spent(answer.usage)
+        await call.answer(to_json(envelope.completion(answer)))
+        return
+    async with chat.stream(services.engine, generation, deadline) as answering:
+        chunks = _Chunks(envelope, include_usage=body.stream_options.include_usage)
+        await call.stream(chunks.of(answering, call))
 
 
-async def _lines(chunks: AsyncIterator[ChatCompletionChunk], request_id: str) -> AsyncIterator[bytes]:
-    try:
-        async for chunk in chunks:
-            yield sse_data(chunk)
-        yield b"data: [DONE]\n\n"
-    except ServiceError as error:
-        yield sse_data(error_body(error, request_id, openai=True))
+class _Chunks:
+    """The events of one stream."""
+
+    def __init__(self, envelope: openai.Envelope, *, include_usage: bool) -> None:
+        self._envelope = envelope
+        self._include_usage = include_usage
+
+    async def of(self, answer: ChatStream, call: Call) -> AsyncGenerator[bytes, None]:
+        """The role, the text in pieces, the finish reason, and the usage if asked for."""
+        before, _, after = self._chunk({"content": ""}).rpartition(b'""')
+        head = self._chunk({"role": "assistant", "content": ""})
+
+        def told(pieces: list[bytes]) -> bytes:
+            return b"".join([before + piece + after for piece in pieces])
+
+        while (pieces := await answer.more()) is not None:
+            yield head + told(pieces)
+            head = b""
+            await answer.pump(lambda more: call.write(told(more)))
+        call.spent(answer.usage)
+        last = head + self._chunk({}, openai.finish_of(answer.finish))
+        if self._include_usage:
+            last += sse_data(self._envelope.usage_chunk(answer.usage))
+        yield last + b"data: [DONE]\n\n"
+
+    def _chunk(self, delta: Delta, finish: FinishReason | None = None) -> bytes:
+        return sse_data(self._envelope.chunk(delta, finish, include_usage=self._include_usage))
 
 
 @router.get("/models", responses={"default": OPENAI_ERRORS["default"]})

@@ -8,8 +8,7 @@ import asyncio
 import heapq
 import math
 import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -31,13 +30,32 @@ class _Waiter:
     rank: float
     order: int
     priority: Priority = field(compare=False)
-    place: "asyncio.Future[_Holder]" = field(compare=False)
+    place: "asyncio.Future[Holder]" = field(compare=False)
 
 
 @dataclass(eq=False, slots=True)
-class _Holder:
+class Holder:
+    """Who has a place, and since when."""
+
     priority: Priority
     since: float
+
+
+class Place:
+    """A place at the engine, held while the body of ``async with`` runs."""
+
+    __slots__ = ("_admission", "_deadline", "_holder", "_priority")
+
+    def __init__(self, admission: "Admission", priority: Priority, deadline: Deadline) -> None:
+        self._admission = admission
+        self._priority = priority
+        self._deadline = deadline
+
+    async def __aenter__(self) -> None:
+        self._holder = await self._admission.enter(self._priority, self._deadline)
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._admission.leave(self._holder, whole=kind is None)
 
 
 class Admission:
@@ -68,7 +86,7 @@ class Admission:
         self._order = count()
         self._urgent: list[_Waiter] = []
         self._bulk: list[_Waiter] = []
-        self._holders: set[_Holder] = set()
+        self._holders: set[Holder] = set()
         self._reports = 0  # among them
         self._times = {priority: ServiceTimes() for priority in Priority}
 
@@ -92,9 +110,8 @@ class Admission:
         self.limit = min(max(1, limit), self.slots)
         self._fill()
 
-    @asynccontextmanager
-    async def admit(self, priority: Priority, deadline: Deadline) -> AsyncGenerator[None, None]:
-        """Hold a place while the body runs; wait for one first if need be.
+    def admit(self, priority: Priority, deadline: Deadline) -> "Place":
+        """Hold a place while the body of ``async with`` runs; wait for one first if need be.
 
         A caller that is cancelled while it waits leaves the queue at once.
 
@@ -102,19 +119,20 @@ class Admission:
             Overloaded: the queue is full, or the wait would be too long.
             DeadlineExceeded: the deadline passed while waiting, or leaves less time than any answer took lately.
         """
+        return Place(self, priority, deadline)
+
+    async def enter(self, priority: Priority, deadline: Deadline) -> Holder:
+        """For ``Place`` only."""
         if self._has_room(priority) and not (self._bulk and priority is _BULK):
             self._refuse_hopeless(priority, deadline, 0.0)
-            holder = self._enter(priority)
-        else:
-            holder = await self._wait(priority, deadline)
-        whole = False
-        try:
-            yield
-            whole = True
-        finally:
-            now = self._clock()
-            self._times[priority].note(now - holder.since, now, whole=whole)
-            self._leave(holder)
+            return self._enter(priority)
+        return await self._wait(priority, deadline)
+
+    def leave(self, holder: Holder, *, whole: bool) -> None:
+        """For ``Place`` only; ``whole`` if it was held for long enough for an answer."""
+        now = self._clock()
+        self._times[holder.priority].note(now - holder.since, now, whole=whole)
+        self._leave(holder)
 
     def estimate(self, priority: Priority) -> float:
         """Seconds that a request of ``priority`` would wait for a place if it came now."""
@@ -128,7 +146,7 @@ class Admission:
             heapq.heapreplace(free, free[0] + self._times[waiter.priority].mean)
         return free[0]
 
-    def _left(self, holder: _Holder) -> float:
+    def _left(self, holder: Holder) -> float:
         """Seconds until ``holder`` should leave; whoever is late may be so for a while."""
         mean = self._times[holder.priority].mean
         left = mean - (self._clock() - holder.since)
@@ -140,7 +158,7 @@ class Admission:
     def _has_room(self, priority: Priority) -> bool:
         return self.running < self.limit and (priority is not _BULK or self._reports < self.bulk_limit)
 
-    async def _wait(self, priority: Priority, deadline: Deadline) -> _Holder:
+    async def _wait(self, priority: Priority, deadline: Deadline) -> Holder:
         wait = self.estimate(priority)
         # A report can be overtaken for so long that no short wait can be promised to it once all places are taken.
         if priority is _BULK and self.running >= self.limit and self._max_wait < _AGING:
@@ -148,7 +166,7 @@ class Admission:
         if self.queued >= math.ceil(self.max_queue * _QUEUE_SHARE[priority]) or wait > self._max_wait:
             raise self._overloaded(wait / 2)
         self._refuse_hopeless(priority, deadline, wait)
-        place: asyncio.Future[_Holder] = asyncio.get_running_loop().create_future()
+        place: asyncio.Future[Holder] = asyncio.get_running_loop().create_future()
         waiter = _Waiter(self._rank(priority), next(self._order), priority, place)
         queue = self._bulk if priority is _BULK else self._urgent
         heapq.heappush(queue, waiter)
@@ -165,7 +183,10 @@ class Admission:
 
     def _refuse_hopeless(self, priority: Priority, deadline: Deadline, wait: float) -> None:
         """Refuse what cannot be done in the time that is left, by what was measured."""
-        least = self._times[priority].least(self._clock())
+        times = self._times[priority]
+        if wait + times.bound <= deadline.remaining():
+            return
+        least = times.least(self._clock())
         lacking = wait + least - deadline.remaining()
         if lacking <= 0 or least + wait <= 0:
             return
@@ -182,13 +203,13 @@ class Admission:
             retry_after=min(max(1.0, retry_after), 60.0),
         )
 
-    def _enter(self, priority: Priority) -> _Holder:
-        holder = _Holder(priority, self._clock())
+    def _enter(self, priority: Priority) -> Holder:
+        holder = Holder(priority, self._clock())
         self._holders.add(holder)
         self._reports += priority is _BULK
         return holder
 
-    def _leave(self, holder: _Holder) -> None:
+    def _leave(self, holder: Holder) -> None:
         self._holders.discard(holder)
         self._reports -= holder.priority is _BULK
         self._fill()

@@ -2,9 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from types import TracebackType
 
 from app.errors import DeadlineExceeded
 
@@ -32,21 +31,13 @@ class Deadline:
         """Seconds left, never negative."""
         return max(0.0, self.expires_at - time.monotonic())
 
-    @asynccontextmanager
-    async def enforce(self) -> AsyncGenerator[None, None]:
-        """Run the body under this deadline.
+    def enforce(self) -> "_Limit":
+        """Run the body of ``async with`` under this deadline.
 
         Raises:
             DeadlineExceeded: the time was up before the body ended.
         """
-        limit = asyncio.timeout(self.remaining())
-        try:
-            async with limit:
-                yield
-        except TimeoutError as error:
-            if not limit.expired():  # one of the body's own
-                raise
-            raise self.exceeded() from error
+        return _Limit(self)
 
     def exceeded(self) -> DeadlineExceeded:
         """The error that says so."""
@@ -54,3 +45,22 @@ class Deadline:
             f"No complete answer within the {self.allowed:g} s allowed for this request. "
             f"Repeat it later, or allow more time with {self.setting}."
         )
+
+
+class _Limit:
+    __slots__ = ("_deadline", "_limit")
+
+    def __init__(self, deadline: Deadline) -> None:
+        self._deadline = deadline
+
+    async def __aenter__(self) -> None:
+        self._limit = asyncio.timeout(self._deadline.remaining())
+        await self._limit.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self._limit.__aexit__(kind, error, trace)
+        except TimeoutError as timeout:
+            raise self._deadline.exceeded() from timeout

@@ -8,9 +8,9 @@ at once when the answer is no longer wanted (that is how a generation is cancell
 import asyncio
 import socket
 import struct
-from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
+from functools import lru_cache
 from typing import Any, cast
 
 import httptools
@@ -34,19 +34,26 @@ class TransportError(Exception):
         self.before_response = before_response
 
 
+class NoConnection(TransportError):
+    """Nothing was sent, because nobody listens."""
+
+
 class _Connection(asyncio.Protocol):
     """One connection and the exchange that is under way on it; a httptools response parser calls the on_* methods."""
 
     def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._failure: str | None = None
-        self.served = False
+        self._parser: Any = httptools.HttpResponseParser(self)  # one for all messages: it follows keep-alive itself
+        self._chunks: list[bytes] = []
+        self._paused = False
+        self._take: Callable[[bytes], bool] | None = None
         self._reset()
 
     def _reset(self) -> None:
-        self._parser: Any = httptools.HttpResponseParser(self)
-        self._chunks: deque[bytes] = deque()
+        self._chunks.clear()
         self._buffered = 0
         self.headers: dict[str, str] = {}
         self.status: int | None = None
@@ -65,7 +72,10 @@ class _Connection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self._fail(f"not HTTP: {error}")
             self.close()
+        if self._take is not None and self._chunks and not self._hand_out(self._take):
+            return
         if self._buffered > _HIGH_WATER and self._transport is not None:
+            self._paused = True
             self._transport.pause_reading()
         self._wake()
 
@@ -102,10 +112,9 @@ class _Connection(asyncio.Protocol):
     def send(self, request: bytes) -> None:
         """Start an exchange."""
         self._reset()
-        self.served = True
         if self._transport is None:
             raise TransportError("connection closed by the engine", before_response=True)
-        self._transport.resume_reading()  # paused if the last answer was long and nobody read it
+        self._resume()  # paused if the last answer was long and nobody read it
         self._transport.write(request)
 
     async def read_head(self) -> int:
@@ -120,12 +129,24 @@ class _Connection(asyncio.Protocol):
             if self.complete:
                 return None
             await self._more()
-        data = self._chunks.popleft() if len(self._chunks) == 1 else b"".join(self._chunks)
+        data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
         self._chunks.clear()
         self._buffered = 0
-        if self._transport is not None:
-            self._transport.resume_reading()
+        self._resume()
         return data
+
+    async def pump(self, take: Callable[[bytes], bool]) -> None:
+        """Hand out body bytes the moment they come, until ``take`` wants no more or there are none.
+
+        It is called by the event loop and not by a task: to wake one costs more than all that is done with a token.
+        """
+        if self._chunks or self.complete:
+            return
+        self._take = take
+        try:
+            await self._more()
+        finally:
+            self._take = None
 
     def close(self) -> None:
         """Cut the connection without waiting; an exchange under way ends with a reset.
@@ -142,11 +163,25 @@ class _Connection(asyncio.Protocol):
     async def _more(self) -> None:
         if self._failure is not None:
             raise TransportError(self._failure, before_response=not self._heard)
-        self._waiter = asyncio.get_running_loop().create_future()
+        self._waiter = self._loop.create_future()
         try:
             await self._waiter
         finally:
             self._waiter = None
+
+    def _hand_out(self, take: Callable[[bytes], bool]) -> bool:
+        """Whether the task that pumps has to be woken."""
+        data = b"".join(self._chunks)
+        self._chunks.clear()
+        self._buffered = 0
+        if not take(data):
+            self._take = None
+        return self._take is None or self.complete
+
+    def _resume(self) -> None:
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
 
     def _fail(self, reason: str) -> None:
         if self._failure is None:
@@ -177,6 +212,18 @@ class Response:
         """
         return await self._connection.next_chunk()
 
+    async def pump(self, take: Callable[[bytes], bool]) -> None:
+        """Hand out the body the moment it comes, until ``take`` returns False or nothing more comes.
+
+        ``take`` must not raise, and keeps what it is given. What ends the body, or breaks it, is found by ``chunk``.
+        """
+        with suppress(TransportError):
+            await self._connection.pump(take)
+
+    def cut(self) -> None:
+        """Break the connection: whoever waits for more of the body gets a TransportError."""
+        self._connection.close()
+
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body as it arrives.
 
@@ -194,12 +241,33 @@ class Response:
         """
         parts: list[bytes] = []
         size = 0
-        async for chunk in self.chunks():
+        while (chunk := await self._connection.next_chunk()) is not None:
             parts.append(chunk)
             size += len(chunk)
             if size > limit:
                 raise TransportError(f"answer longer than {limit} bytes", before_response=False)
         return b"".join(parts)
+
+
+class Exchange:
+    """One request and its response, which is held while the body of ``async with`` runs.
+
+    A class and not a generator, because every request passes here: it costs a tenth.
+    """
+
+    __slots__ = ("_address", "_connection", "_pool", "_request")
+
+    def __init__(self, pool: "HttpPool", address: Address, request: bytes) -> None:
+        self._pool = pool
+        self._address = address
+        self._request = request
+
+    async def __aenter__(self) -> Response:
+        self._connection, status = await self._pool.open(self._address, self._request)
+        return Response(self._connection, status)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._pool.put_back(self._address, self._connection)
 
 
 class HttpPool:
@@ -210,8 +278,7 @@ class HttpPool:
         self._idle: dict[Address, list[_Connection]] = {}
         self._closed = False
 
-    @asynccontextmanager
-    async def exchange(
+    def exchange(
         self,
         method: str,
         address: Address,
@@ -219,7 +286,7 @@ class HttpPool:
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
-    ) -> AsyncGenerator[Response, None]:
+    ) -> Exchange:
         """Send one request and hold its response while the body runs.
 
         Leaving before the answer is complete cuts the connection, which tells the engine to stop.
@@ -227,12 +294,7 @@ class HttpPool:
         Raises:
             TransportError: no connection, or it broke before the head of the answer.
         """
-        request = _head(method, address, path, headers or {}, len(body)) + body
-        connection, status = await self._open(address, request)
-        try:
-            yield Response(connection, status)
-        finally:
-            self._put_back(address, connection)
+        return Exchange(self, address, _head(method, address, path, headers or {}, len(body)) + body)
 
     def close(self) -> None:
         """Cut all idle connections; those in use are cut when their exchanges end."""
@@ -242,8 +304,8 @@ class HttpPool:
                 connection.close()
         self._idle.clear()
 
-    async def _open(self, address: Address, request: bytes) -> tuple[_Connection, int]:
-        """Send on an idle connection, or on a new one if the engine had closed the idle one meanwhile."""
+    async def open(self, address: Address, request: bytes) -> tuple[_Connection, int]:
+        """For ``Exchange`` only: send on an idle connection, or on a new one if that was closed meanwhile."""
         connection = self._take_idle(address)
         if connection is not None:
             try:
@@ -268,7 +330,7 @@ class HttpPool:
             async with asyncio.timeout(self._connect_timeout):
                 _, connection = await loop.create_connection(_Connection, address.host, address.port)
         except (OSError, TimeoutError) as error:
-            raise TransportError(f"no connection: {error}", before_response=True) from error
+            raise NoConnection(f"no connection: {error}", before_response=True) from error
         return connection
 
     def _take_idle(self, address: Address) -> _Connection | None:
@@ -279,7 +341,8 @@ class HttpPool:
                 return connection
         return None
 
-    def _put_back(self, address: Address, connection: _Connection) -> None:
+    def put_back(self, address: Address, connection: _Connection) -> None:
+        """For ``Exchange`` only: keep the connection for the next one, or cut it."""
         idle = self._idle.setdefault(address, [])
         whole = connection.complete and connection.keep_alive and connection.reusable
         if whole and len(idle) < _MAX_IDLE and not self._closed:
@@ -289,9 +352,15 @@ class HttpPool:
 
 
 def _head(method: str, address: Address, path: str, headers: Mapping[str, str], length: int) -> bytes:
-    host = f"[{address.host}]" if ":" in address.host else address.host
-    lines = [f"{method} {path} HTTP/1.1", f"host: {host}:{address.port}"]
+    lines = _request_line(method, address, path)
     if method != "GET":
-        lines.append(f"content-length: {length}")
-    lines.extend(f"{name}: {value}" for name, value in headers.items())
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+        lines += f"content-length: {length}\r\n"
+    for name, value in headers.items():
+        lines += f"{name}: {value}\r\n"
+    return f"{lines}\r\n".encode("latin-1")
+
+
+@lru_cache(64)
+def _request_line(method: str, address: Address, path: str) -> str:
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    return f"{method} {path} HTTP/1.1\r\nhost: {host}:{address.port}\r\n"

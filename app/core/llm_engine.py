@@ -1,13 +1,13 @@
 """LLMEngine: the process's one client of the engine, over the OpenAI-compatible protocol.
 
-Only an admitted request can generate: ``admit`` gives a ``Slot``, and only a ``Slot`` has ``stream``. Every generation
-is streamed, because neither SGLang nor llama.cpp stops at once when the client of a plain request leaves.
+Only an admitted request can generate: ``admit`` gives a ``Slot``, and only a ``Slot`` has ``stream`` and ``complete``.
+What is read while it is written is streamed. A plain chat is not, where the engine can be told to stop by a name:
+neither SGLang nor llama.cpp stops at once when the client of a plain request leaves.
 """
 
 import asyncio
-import math
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any
 
@@ -16,21 +16,21 @@ from pydantic_core import from_json, to_json
 
 from app.core.abort import Aborter
 from app.core.admission import Admission
+from app.core.completion import Completion, Pace, read_completion
 from app.core.deadline import Deadline
 from app.core.engine_errors import broken_exchange, refused
-from app.core.generation import FinishReason, Generation, Message, Priority, Usage
+from app.core.generation import Generation, Message, Priority
 from app.core.health import EngineMonitor
-from app.core.http_pool import HttpPool, Response, TransportError
+from app.core.http_pool import HttpPool, NoConnection, Response, TransportError
 from app.core.load_watch import LoadWatch
 from app.core.prefixes import Prefixes
-from app.core.retry import Retrier, RetryPolicy, served_in_spite_of
-from app.core.sse_reader import SseReader
-from app.core.thinking import ThoughtFilter
+from app.core.retry import Retrier, RetryPolicy
+from app.core.token_stream import TokenStream, decoded, silence
 from app.core.watch import Watch
-from app.engines.base import EngineHost
+from app.engines.base import Address, EngineHost
 from app.engines.models import model_profile
 from app.engines.profiles import EngineProfile
-from app.errors import EngineFailure, NotReady, ServiceError
+from app.errors import NotReady, ServiceError
 from app.telemetry.record import current
 
 log = structlog.get_logger("llm_engine")
@@ -38,153 +38,7 @@ log = structlog.get_logger("llm_engine")
 _WARM_TIME = 60.0  # seconds for one grammar; a cold compile takes about two
 _PATH = "/v1/chat/completions"
 _USUAL_RETRIES = RetryPolicy()
-_FINISH: Mapping[str, FinishReason] = {"stop": "stop", "length": "length", "abort": "abort"}
-
-
-class TokenStream:
-    """One generation as it arrives: iterate for the text; the other attributes hold once it has ended.
-
-    Attributes:
-        finish: Why the engine stopped.
-        usage: Tokens spent.
-        alternatives: For each token the likeliest ones and their log-probabilities; empty if the engine tells none.
-        first_text: When the first text came, on the monotonic clock; 0 while none has.
-    """
-
-    def __init__(self, response: Response, profile: EngineProfile) -> None:
-        self._response = response
-        self._profile = profile
-        self._filter = ThoughtFilter()
-        self._reasoning: list[str] = []
-        self._reader = SseReader()
-        self._first: list[bytes] = []
-        self._asked_at = math.inf
-        self._stall = math.inf
-        self.finish: FinishReason = "unknown"
-        self.usage = Usage()
-        self.alternatives: list[Mapping[str, float]] = []
-        self.first_text = 0.0
-        self._failure: ServiceError | None = None
-
-    @property
-    def failure(self) -> ServiceError | None:
-        """How the engine broke it off, or that it has been silent for so long that it was left."""
-        if self.finish == "unknown" and time.monotonic() - self._asked_at > self._stall * 0.9:
-            return silence()
-        return self._failure
-
-    @property
-    def reasoning(self) -> str:
-        """What came in ``reasoning_content``: thinking, or, by a known fault of engines, the answer itself."""
-        return "".join(self._reasoning)
-
-    @property
-    def served(self) -> bool | None:
-        """Whether the engine did its part; None if that cannot be said.
-
-        Who leaves a stream that flows has seen an engine at work.
-        """
-        if self.finish != "unknown" or self.failure is None:
-            return True
-        return served_in_spite_of(self.failure)
-
-    async def begin(self, stall: float) -> None:
-        """Wait for the first event: an engine that refuses in a stream does it there, and may be asked again.
-
-        Raises:
-            TransportError: the connection broke before it.
-            ServiceError: the first event is an error.
-        """
-        self._stall = stall
-        while not self._first and (chunk := await self._response.chunk()) is not None:
-            self._first = list(self._reader.feed(chunk))
-        if self._first and b'"error"' in self._first[0][:32]:
-            self._take(self._first[0])
-
-    async def __aiter__(self) -> AsyncGenerator[str, None]:
-        """Pieces of text, whole characters each.
-
-        Raises:
-            EngineFailure: the engine reported an error, sent nonsense, or broke off. ``[DONE]`` alone proves nothing:
-                engines send it after an error too, so a legal finish reason is required.
-        """
-        try:
-            async for data in self._events():
-                if data != b"[DONE]" and (text := self._take(data)):
-                    self.first_text = self.first_text or time.monotonic()
-                    yield text
-        except TransportError as error:
-            self._failure = broken_exchange(error)
-            raise self._failure from error
-        except ServiceError as error:
-            self._failure = error
-            raise
-        if rest := self._filter.close():
-            yield rest
-        if self.finish == "unknown":
-            self._failure = EngineFailure("The engine ended its answer without saying why. Repeat the call.")
-            raise self._failure
-
-    async def within(self, stall: float) -> AsyncGenerator[str, None]:
-        """The same pieces; an engine that is silent for ``stall`` seconds between two of them has failed.
-
-        Raises:
-            EngineFailure: see ``__aiter__``; or the engine fell silent.
-        """
-        async with aclosing(aiter(self)) as pieces:
-            piece = await anext(pieces, None)  # the first one has the whole deadline: prefill may take long
-            while piece is not None:
-                yield piece
-                try:
-                    async with asyncio.timeout(stall):
-                        piece = await anext(pieces, None)
-                except TimeoutError:
-                    raise silence() from None
-
-    async def _events(self) -> AsyncGenerator[bytes, None]:
-        for data in self._first:
-            yield data
-        while (chunk := await self._next_chunk()) is not None:
-            for data in self._reader.feed(chunk):
-                yield data
-
-    async def _next_chunk(self) -> bytes | None:
-        self._asked_at = time.monotonic()
-        chunk = await self._response.chunk()
-        self._asked_at = math.inf  # time that passes from here on is the reader's
-        return chunk
-
-    def _take(self, data: bytes) -> str | None:
-        """Read one event; return its text, if any."""
-        try:
-            event: Any = from_json(data, cache_strings="keys")  # values would be kept
-            if "error" in event:
-                raise refused(event["error"], self._profile)
-            if usage := event.get("usage"):
-                self.usage = Usage.told(usage)
-            if not event.get("choices"):
-                return None
-            choice = event["choices"][0]
-            if reason := choice.get("finish_reason"):
-                self.finish = _FINISH.get(reason, "abort")
-            if logprobs := choice.get("logprobs"):
-                self.alternatives.extend(_likeliest(token) for token in logprobs["content"] or ())
-            delta = choice["delta"]
-            if thought := delta.get("reasoning_content"):
-                self._reasoning.append(thought)
-            text = delta.get("content")
-            return self._filter.feed(text) if text else None
-        except (ValueError, TypeError, LookupError, AttributeError) as error:
-            raise EngineFailure("The engine sent an event that makes no sense. Repeat the call.") from error
-
-
-def _likeliest(token: Any) -> Mapping[str, float]:
-    return {str(other["token"]): float(other["logprob"]) for other in token["top_logprobs"]}
-
-
-def silence() -> EngineFailure:
-    """What an engine that says nothing any more is to those who wait for it."""
-    return EngineFailure("The model's server fell silent. Repeat the call.")
+_OK = 200
 
 
 class Slot:
@@ -220,6 +74,51 @@ class Slot:
             self._failure = error
             raise
 
+    async def complete(self, generation: Generation, *, again: bool = False) -> Completion:
+        """The whole answer at once.
+
+        Raises:
+            ServiceError: see ``stream``.
+        """
+        if not self._engine.stops_by_name:
+            return await self._collected(generation, again=again)
+        earlier = self._failure if again else None
+        try:
+            return await self._engine.complete(generation, self._deadline, earlier)
+        except ServiceError as error:
+            self._failure = error
+            raise
+
+    async def _collected(self, generation: Generation, *, again: bool) -> Completion:
+        async with self.stream(generation, again=again) as tokens:
+            tokens.watch()
+            texts: list[bytes] = []
+            while (more := await tokens.literals()) is not None:
+                texts += more
+            return Completion("".join(map(decoded, texts)), tokens.finish, tokens.usage)
+
+
+class _Admitted:
+    """A place at the engine, as ``LLMEngine.admit`` gives it."""
+
+    __slots__ = ("_deadline", "_engine", "_place")
+
+    def __init__(self, engine: "LLMEngine", priority: Priority, deadline: Deadline) -> None:
+        self._engine = engine
+        self._deadline = deadline
+        self._place = engine.admission.admit(priority, deadline)
+
+    async def __aenter__(self) -> Slot:
+        self._engine.check(self._deadline)
+        asked_at = time.monotonic()
+        await self._place.__aenter__()
+        if (record := current()) is not None:
+            record.admitted(asked_at)
+        return Slot(self._engine, self._deadline)
+
+    async def __aexit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        await self._place.__aexit__(kind, *rest)
+
 
 class LLMEngine:
     """The client of one engine.
@@ -232,6 +131,7 @@ class LLMEngine:
         admission: Who may run now.
         stall: Seconds of silence in the middle of an answer that count as a failure.
         retrier, load: What repeats calls to the engine, and what it says of its own load.
+        stops_by_name: Whether a generation can be stopped by its name, whatever becomes of its connection.
     """
 
     def __init__(
@@ -261,30 +161,30 @@ class LLMEngine:
             self._headers["authorization"] = f"Bearer {api_key}"
         self._grammars = grammars if profile.compiles_grammars else ()
         self.stall = retries.stall
+        self.stops_by_name = profile.id_field is not None
+        self._pace = Pace(retries.stall)
         self.load = LoadWatch(host, pool, profile.load_path, self._headers, admission)
         self.monitor = EngineMonitor(host, pool, profile.ready_path, self._headers, self._warm, self.load.look)
         self._prefixes = Prefixes()
         self.retrier = Retrier(self.monitor, retries)
         self._aborter = Aborter(pool, profile.abort_path, profile.id_field or "", self._headers)
 
-    @asynccontextmanager
-    async def admit(self, priority: Priority, deadline: Deadline) -> AsyncGenerator[Slot, None]:
-        """Wait for a place at the engine and hold it while the body runs.
+    def admit(self, priority: Priority, deadline: Deadline) -> "_Admitted":
+        """Wait for a place at the engine and hold it while the body of ``async with`` runs; gives its ``Slot``.
 
         Raises:
             NotReady: the engine cannot answer now.
             Overloaded: too many requests wait already.
             DeadlineExceeded: the deadline passed while waiting.
         """
+        return _Admitted(self, priority, deadline)
+
+    def check(self, deadline: Deadline) -> None:
+        """Refuse what need not wait for a place; for ``admit`` only."""
         if (trouble := self.monitor.trouble) and not self._worth_waiting(deadline):
             raise NotReady(f"The model cannot answer now: {trouble}.", retry_after=self.retry_after)
         if deadline.remaining() <= 0:
             raise deadline.exceeded()
-        asked_at = time.monotonic()
-        async with self.admission.admit(priority, deadline):
-            if (record := current()) is not None:
-                record.admitted(asked_at)
-            yield Slot(self, deadline)
 
     @property
     def retry_after(self) -> float:
@@ -306,20 +206,20 @@ class LLMEngine:
             begun = self.retrier.begun(lambda: self.open(generation), deadline, earlier)
             yield await stack.enter_async_context(begun)
 
+    async def complete(self, generation: Generation, deadline: Deadline, earlier: ServiceError | None) -> Completion:
+        """The answer in one piece, asked for as often as it takes; for ``Slot`` only."""
+        return await self.retrier.answered(lambda: self._whole(generation, deadline), deadline, earlier)
+
     @asynccontextmanager
     async def open(self, generation: Generation) -> AsyncGenerator[TokenStream, None]:
         """Start a generation, once."""
-        address = self._host.address
-        if address is None:
-            raise NotReady(
-                f"The model cannot answer now: {self._host.trouble}.", retry_after=self.retry_after
-            ) from TransportError("no address", before_response=True)
+        address = self._address()
         watch = Watch(generation)
-        headers, body = watch.headers(self._headers), to_json(self._wire(generation, watch.name))
+        headers, body = watch.headers(self._headers), to_json(self._wire(generation, watch.name, stream=True))
         left, tokens = True, None  # left before its end, as far as we know
         try:
             async with self._pool.exchange("POST", address, _PATH, headers=headers, body=body) as response:
-                if response.status != 200:  # noqa: PLR2004  the one status that means yes
+                if response.status != _OK:
                     left = False
                     raise await self._refusal(response)
                 tokens = TokenStream(response, self._profile)
@@ -327,6 +227,7 @@ class LLMEngine:
                 try:
                     yield tokens
                 finally:
+                    tokens.close()
                     left = tokens.finish == "unknown"
         except TransportError as error:
             left = not error.before_response
@@ -335,6 +236,46 @@ class LLMEngine:
             if left and self._profile.id_field:
                 self._aborter.abort(address, watch.name)
             watch.end(tokens)
+
+    async def _whole(self, generation: Generation, deadline: Deadline) -> Completion:
+        """Ask for a whole answer, once."""
+        address = self._address()
+        watch = Watch(generation)
+        headers, body = watch.headers(self._headers), to_json(self._wire(generation, watch.name, stream=False))
+        left, started, said = True, time.monotonic(), None
+        try:
+            async with (
+                asyncio.timeout(min(deadline.remaining(), self._pace.patience(generation.max_tokens))),
+                self._pool.exchange("POST", address, _PATH, headers=headers, body=body) as response,
+            ):
+                if response.status != _OK:
+                    left = False
+                    raise await self._refusal(response)
+                raw = await response.read()
+            left = False
+            said = read_completion(raw, self._profile)
+        except TimeoutError:
+            raise (deadline.exceeded() if deadline.remaining() <= 0 else silence()) from None
+        except NoConnection as error:
+            left = False
+            raise broken_exchange(error, retry_after=self.retry_after) from error
+        except TransportError as error:  # the engine may have been at work, though it had not said anything
+            error.before_response = False
+            raise broken_exchange(error) from error
+        else:
+            self._pace.note(time.monotonic() - started, said.usage.completion_tokens)
+            return said
+        finally:
+            if left:
+                self._aborter.abort(address, watch.name)
+            watch.end(said)
+
+    def _address(self) -> Address:
+        if (address := self._host.address) is not None:
+            return address
+        raise NotReady(
+            f"The model cannot answer now: {self._host.trouble}.", retry_after=self.retry_after
+        ) from TransportError("no address", before_response=True)
 
     async def close(self) -> None:
         """End what runs in the background."""
@@ -363,7 +304,7 @@ class LLMEngine:
         log.warning("engine refused", status=response.status, size=len(raw), kind=type(error).__name__)
         return error
 
-    def _wire(self, generation: Generation, name: str) -> dict[str, Any]:
+    def _wire(self, generation: Generation, name: str, *, stream: bool) -> dict[str, Any]:
         """The request body: only fields named here reach the engine, each from a bounded value."""
         sampling, usual = generation.sampling, self._model_profile
         presence = usual.presence_penalty if sampling.presence_penalty is None else sampling.presence_penalty
@@ -379,10 +320,11 @@ class LLMEngine:
             "presence_penalty": presence,
             "frequency_penalty": sampling.frequency_penalty,
             self._profile.repetition_field: repetition,
-            "stream": True,
-            "stream_options": {"include_usage": True},
+            "stream": stream,
             **self._profile.extra,
         }
+        if stream:
+            body["stream_options"] = {"include_usage": True}
         if usual.template_arguments:
             body["chat_template_kwargs"] = dict(usual.template_arguments)
         if generation.alternatives:

@@ -6,11 +6,13 @@ engine that is restarting if there is time for that. Everything ends at the call
 """
 
 import asyncio
+import math
 import random
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, TypeVar
 
 import structlog
@@ -60,6 +62,7 @@ class Call(Protocol):
 
 
 C = TypeVar("C", bound=Call)
+T = TypeVar("T")
 Opener = Callable[[], AbstractAsyncContextManager[C]]
 
 
@@ -80,6 +83,10 @@ def served_in_spite_of(error: ServiceError) -> bool | None:
     if error.engine_status is not None and error.engine_status < _SERVER_ERRORS:
         return None
     return False
+
+
+async def _entered(stack: AsyncExitStack, open_call: Opener[C]) -> C:
+    return await stack.enter_async_context(open_call())
 
 
 class Retrier:
@@ -116,7 +123,8 @@ class Retrier:
         else:
             await self._wait_before_repeating(earlier, deadline, 0)
         async with AsyncExitStack() as stack:
-            call, probe = await self._open(open_call, deadline, stack)
+            begin = partial(_entered, stack, open_call)
+            call, probe = await self._tried(begin, deadline, self._policy.stall)
             served: bool | None = None
             try:
                 yield call
@@ -127,7 +135,21 @@ class Retrier:
             finally:
                 self._ended(served, probe=probe)
 
-    async def _open(self, open_call: Opener[C], deadline: Deadline, stack: AsyncExitStack) -> tuple[C, bool]:
+    async def answered(self, ask: Callable[[], Awaitable[T]], deadline: Deadline, earlier: ServiceError | None) -> T:
+        """What a call says that answers in one piece; see ``begun``.
+
+        Raises:
+            ServiceError: the last try's.
+        """
+        if earlier is None:
+            self._budget.begun()
+        else:
+            await self._wait_before_repeating(earlier, deadline, 0)
+        answer, probe = await self._tried(ask, deadline, math.inf)  # who leaves has not seen it silent
+        self._ended(served=True, probe=probe)
+        return answer
+
+    async def _tried(self, begin: Callable[[], Awaitable[T]], deadline: Deadline, stall: float) -> tuple[T, bool]:
         """Try until a call has begun; returns it, and whether the breaker counts it as a probe."""
         tries = 0
         while True:
@@ -135,7 +157,7 @@ class Retrier:
             probe = not self.breaker.closed
             started = time.monotonic()
             try:
-                return await stack.enter_async_context(open_call()), probe
+                return await begin(), probe
             except ServiceError as error:
                 self._ended(served_in_spite_of(error), probe=probe, refused=refusal(error))
                 tries += 1
@@ -143,7 +165,7 @@ class Retrier:
                     raise
                 await self._wait_before_repeating(error, deadline, tries)
             except asyncio.CancelledError:
-                silent = time.monotonic() - started > self._policy.stall
+                silent = time.monotonic() - started > stall
                 self._ended(False if silent else None, probe=probe)
                 raise
 

@@ -21,6 +21,11 @@ class ServiceTimes:
         """Seconds that a place is held; 0 while nothing has been seen."""
         return self._mean or 0.0
 
+    @property
+    def bound(self) -> float:
+        """Seconds that ``least`` cannot exceed, without a look at all observations."""
+        return _MARGIN * self._whole[-1][1] if self._whole else 0.0
+
     def note(self, seconds: float, now: float, *, whole: bool) -> None:
         """One place was held for ``seconds``; ``whole`` if that was enough for an answer."""
         self._mean = seconds if self._mean is None else self._mean + _WEIGHT * (seconds - self._mean)

@@ -8,17 +8,20 @@ class ThoughtFilter:
 
     Thinking is turned off in every request; a template or a gateway that ignores the switch must still not leak it.
     Elsewhere in a text the words are what the model wanted to say (an answer about HTML-like tags, for example).
+
+    Attributes:
+        through: Whether the beginning is over: from here on every piece is passed on as it is.
     """
 
     def __init__(self) -> None:
         self._held = ""
         self._inside = False
         self._after = False
-        self._through = False
+        self.through = False
 
     def feed(self, piece: str) -> str:
         """The part of ``piece``, with what was held back before it, that belongs to the answer."""
-        if self._through:
+        if self.through:
             return piece
         self._held += piece
         if self._inside:
@@ -28,7 +31,7 @@ class ThoughtFilter:
     def close(self) -> str:
         """What is still held back at the end of the text: a beginning that only looked like a thought."""
         held, self._held = self._held, ""
-        return "" if self._inside or self._after or self._through else held
+        return "" if self._inside or self._after or self.through else held
 
     def _start(self) -> str:
         text = self._held.lstrip()
@@ -55,6 +58,6 @@ class ThoughtFilter:
         return self._release(self._held) if self._held else ""
 
     def _release(self, text: str) -> str:
-        self._through = True
+        self.through = True
         self._held = ""
         return text

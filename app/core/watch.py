@@ -12,9 +12,14 @@ from app.telemetry.record import current
 class Ended(Protocol):
     """A generation as far as it got."""
 
-    first_text: float
-    finish: FinishReason
-    usage: Usage
+    @property
+    def first_text(self) -> float: ...  # noqa: D102
+
+    @property
+    def finish(self) -> FinishReason: ...  # noqa: D102
+
+    @property
+    def usage(self) -> Usage: ...  # noqa: D102
 
     @property
     def failure(self) -> ServiceError | None:

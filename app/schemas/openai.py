@@ -20,7 +20,8 @@ StopText = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 class _Accepted(BaseModel):
     """Base of what callers send: what is not named here is refused, by name."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
+    # Frozen, and so hashable: a default that is not is copied for every request.
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -28,8 +29,12 @@ class _Accepted(BaseModel):
         """What was really sent: no nulls, and one unknown field for many, because a fault for each would take long."""
         if not isinstance(data, dict):
             return data
-        sent = {name: value for name, value in cast("dict[str, Any]", data).items() if value is not None}
-        for name in [name for name in sent if name not in cls.model_fields][1:]:
+        fields = cls.__pydantic_fields__
+        given = cast("dict[str, Any]", data)
+        if given.keys() <= fields.keys() and None not in given.values():
+            return given
+        sent = {name: value for name, value in given.items() if value is not None}
+        for name in [name for name in sent if name not in fields][1:]:
             del sent[name]
         return sent
 
@@ -139,7 +144,9 @@ class ChatCompletionRequest(_Accepted):
         None, ge=1, le=131_072, description="DEFAULT_MAX_TOKENS if neither name is sent."
     )
     stop: Annotated[list[StopText], BeforeValidator(_listed, json_schema_input_type=StopText | list[StopText])] = Field(
-        default=[], max_length=_STOPS, description="A text, or up to four, before which the answer ends."
+        default_factory=list[StopText],
+        max_length=_STOPS,
+        description="A text, or up to four, before which the answer ends.",
     )
     stream: bool = Field(default=False, description="Answer as server-sent events.")
     stream_options: StreamOptions = StreamOptions()
@@ -224,6 +231,21 @@ class ChunkChoice(TypedDict):
     finish_reason: FinishReason | None
 
 
+class SpentDetails(TypedDict):
+    """``CachedTokens``, unvalidated."""
+
+    cached_tokens: int
+
+
+class SpentUsage(TypedDict):
+    """``CompletionUsage``, unvalidated."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: SpentDetails
+
+
 class ChatCompletionChunk(TypedDict):
     """One event of a stream: a plain dictionary, because there is one for every token."""
 
@@ -232,7 +254,7 @@ class ChatCompletionChunk(TypedDict):
     created: int
     model: str
     choices: list[ChunkChoice]
-    usage: NotRequired[CompletionUsage | None]
+    usage: NotRequired[SpentUsage | None]
 
 
 class ModelCard(BaseModel):

@@ -12,9 +12,10 @@ from typing import Literal
 
 from app.core.deadline import Deadline
 from app.core.generation import Generation, Usage
-from app.core.llm_engine import Slot, TokenStream
+from app.core.llm_engine import Slot
 from app.core.partial_json import PartialEvent, PartialJson
 from app.core.runaway import RunawayWatch
+from app.core.token_stream import TokenStream
 from app.errors import EngineFailure
 
 Ending = Literal[

@@ -1,17 +1,17 @@
 """Plain chat: the caller's messages, free text back."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeAlias
 
+from app.core.completion import Completion
 from app.core.deadline import Deadline
 from app.core.defuse import defuse
 from app.core.generation import FinishReason, Generation, Message, Priority, Sampling, Usage
-from app.core.llm_engine import LLMEngine, Slot
+from app.core.llm_engine import LLMEngine
+from app.core.token_stream import TokenStream
 from app.errors import EngineFailure
-from app.schemas.chat import ChatRequest, ChatResponse
-from app.tasks.structured import token_usage
+from app.schemas.chat import ChatRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +51,6 @@ class Answer:
     finish: FinishReason
     usage: Usage
 
-    def response(self) -> ChatResponse:
-        """What the chat endpoint returns."""
-        return ChatResponse(content=self.content, usage=token_usage(self.usage))
-
-
-Event: TypeAlias = str | Answer
-"""A piece of text, or at the end the whole answer."""
-
 
 async def complete(engine: LLMEngine, generation: Generation, deadline: Deadline) -> Answer:
     """The whole answer at once.
@@ -68,53 +60,70 @@ async def complete(engine: LLMEngine, generation: Generation, deadline: Deadline
     """
     async with engine.admit(generation.priority, deadline) as slot:
         try:
-            return await _whole(slot, generation, engine.stall)
+            return _answer(await slot.complete(generation))
         except EngineFailure:
             # Nobody has heard of it yet. Whether the engine may be asked again is known where calls to it are begun.
-            return await _whole(slot, generation, engine.stall, again=True)
+            return _answer(await slot.complete(generation, again=True))
 
 
-async def _whole(slot: Slot, generation: Generation, stall: float, *, again: bool = False) -> Answer:
-    async with aclosing(_events(slot, generation, stall, again=again)) as events:
-        *_, last = [event async for event in events]
-    if not isinstance(last, Answer):
-        raise TypeError("a chat stream ends with its whole answer")
-    return last
+def _answer(said: Completion) -> Answer:
+    _refuse_aborted(said.finish)
+    return Answer(said.text, said.finish, said.usage)
+
+
+def _refuse_aborted(finish: FinishReason) -> None:
+    if finish == "abort":
+        raise EngineFailure("The model's server stopped the answer before its end. Repeat the call.")
+
+
+class ChatStream:
+    """An answer as it arrives."""
+
+    def __init__(self, tokens: TokenStream, first: list[bytes] | None) -> None:
+        self._tokens = tokens
+        self._first = first
+
+    async def more(self) -> list[bytes] | None:
+        """The next pieces of text, at least one, each a JSON string in UTF-8; None at the end.
+
+        Raises:
+            ServiceError: see ``TokenStream.literals`` and ``Slot.stream``.
+        """
+        first, self._first = self._first, None
+        pieces = first or await self._tokens.literals()
+        if pieces is None:
+            _refuse_aborted(self._tokens.finish)
+        return pieces
+
+    async def pump(self, tell: Callable[[list[bytes]], bool]) -> None:
+        """Tell pieces the moment they come, while nothing else does and ``tell`` returns True; go on with ``more``."""
+        if self._first is None:
+            await self._tokens.pump(tell)
+
+    @property
+    def finish(self) -> FinishReason:
+        """Why the engine stopped; only when there is no more."""
+        return self._tokens.finish
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens spent; only when there is no more."""
+        return self._tokens.usage
 
 
 @asynccontextmanager
-async def stream(
-    engine: LLMEngine, generation: Generation, deadline: Deadline
-) -> AsyncGenerator[AsyncIterator[Event], None]:
+async def stream(engine: LLMEngine, generation: Generation, deadline: Deadline) -> AsyncGenerator[ChatStream, None]:
     """The answer as it arrives. Leaving the block before its end cancels it in the engine.
 
-    Entering waits for the first event: whatever fails before it (a full queue, a prompt that is too long, an engine
+    Entering waits for the first text: whatever fails before it (a full queue, a prompt that is too long, an engine
     that is gone) can still be answered with a clean refusal.
 
     Raises:
-        ServiceError: see ``LLMEngine.admit`` and ``Slot.stream``; also from the iterator.
+        ServiceError: see ``LLMEngine.admit`` and ``Slot.stream``; also from ``ChatStream.more``.
     """
-    async with (
-        engine.admit(generation.priority, deadline) as slot,
-        aclosing(_events(slot, generation, engine.stall)) as events,
-    ):
-        yield _joined(await anext(events), events)
-
-
-async def _events(
-    slot: Slot, generation: Generation, stall: float, *, again: bool = False
-) -> AsyncGenerator[Event, None]:
-    pieces: list[str] = []
-    async with slot.stream(generation, again=again) as tokens:
-        async for piece in tokens.within(stall):
-            pieces.append(piece)
-            yield piece
-        if tokens.finish == "abort":
-            raise EngineFailure("The model's server stopped the answer before its end. Repeat the call.")
-        yield Answer("".join(pieces), tokens.finish, tokens.usage)
-
-
-async def _joined(first: Event, rest: AsyncIterator[Event]) -> AsyncIterator[Event]:
-    yield first
-    async for event in rest:
-        yield event
+    async with engine.admit(generation.priority, deadline) as slot, slot.stream(generation) as tokens:
+        tokens.watch()
+        first = await tokens.literals()
+        if first is None:
+            _refuse_aborted(tokens.finish)
+        yield ChatStream(tokens, first)

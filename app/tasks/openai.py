@@ -1,26 +1,23 @@
 """Chat in OpenAI's words: its request -> a generation, the answer -> its response or its chunks. Pure."""
 
 import re
-from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from typing import Any
 
 from app.core.defuse import defuse
+from app.core.generation import FinishReason as EngineReason
 from app.core.generation import Generation, Message, Priority, Role, Sampling, Usage
 from app.errors import UnknownModel
 from app.schemas.openai import (
-    AnswerMessage,
-    CachedTokens,
-    ChatCompletion,
     ChatCompletionChunk,
     ChatCompletionMessage,
     ChatCompletionRequest,
-    Choice,
     ChunkChoice,
-    CompletionUsage,
     Delta,
     FinishReason,
+    SpentUsage,
 )
-from app.tasks.chat import Answer, ChatDefaults, Event
+from app.tasks.chat import Answer, ChatDefaults
 
 _LEAST_TOP_P = 1e-6  # OpenAI takes 0, engines do not; the likeliest token alone is what it means
 _NAME = re.compile(r"[A-Za-z0-9_.:/@+-]{1,200}", re.ASCII)  # anything else may be somebody's words, and is not repeated
@@ -77,51 +74,48 @@ class Envelope:
     created: int
     model: str
 
-    def completion(self, answer: Answer) -> ChatCompletion:
-        """The whole answer."""
-        choice = Choice(message=AnswerMessage(content=answer.content), finish_reason=_finish(answer))
-        return ChatCompletion(
-            id=self.id, created=self.created, model=self.model, choices=[choice], usage=_usage(answer.usage)
-        )
+    def completion(self, answer: Answer) -> dict[str, Any]:
+        """The whole answer: a ``ChatCompletion``, as a plain dictionary because it need not be validated."""
+        message = {"role": "assistant", "content": answer.content, "refusal": None}
+        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish_of(answer.finish)}
+        return {
+            "id": self.id,
+            "object": "chat.completion",
+            "created": self.created,
+            "model": self.model,
+            "choices": [choice],
+            "usage": _usage(answer.usage),
+        }
 
-    async def chunks(
-        self, events: AsyncIterator[Event], *, include_usage: bool, spent: Callable[[Usage], None]
-    ) -> AsyncIterator[ChatCompletionChunk]:
-        """The role, the text in pieces, the finish reason, and the usage if asked for; ``spent`` is told it anyway."""
-        blank = self._blank(include_usage=include_usage)
-        yield {**blank, "choices": [_choice({"role": "assistant", "content": ""})]}
-        async for event in events:
-            if isinstance(event, str):
-                yield {**blank, "choices": [_choice({"content": event})]}
-            else:
-                spent(event.usage)
-                yield {**blank, "choices": [_choice({}, _finish(event))]}
-                if include_usage:
-                    yield {**blank, "usage": _usage(event.usage)}
+    def chunk(self, delta: Delta, finish: FinishReason | None, *, include_usage: bool) -> ChatCompletionChunk:
+        """One event of a stream."""
+        choice: ChunkChoice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        chunk = self._blank([choice])
+        return {**chunk, "usage": None} if include_usage else chunk
 
-    def _blank(self, *, include_usage: bool) -> ChatCompletionChunk:
-        blank: ChatCompletionChunk = {
+    def usage_chunk(self, usage: Usage) -> ChatCompletionChunk:
+        """The one with the usage."""
+        return {**self._blank([]), "usage": _usage(usage)}
+
+    def _blank(self, choices: list[ChunkChoice]) -> ChatCompletionChunk:
+        return {
             "id": self.id,
             "object": "chat.completion.chunk",
             "created": self.created,
             "model": self.model,
-            "choices": [],
+            "choices": choices,
         }
-        return {**blank, "usage": None} if include_usage else blank
 
 
-def _choice(delta: Delta, finish: FinishReason | None = None) -> ChunkChoice:
-    return {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+def finish_of(reason: EngineReason) -> FinishReason:
+    """Why an answer ended, in OpenAI's words."""
+    return "length" if reason == "length" else "stop"
 
 
-def _finish(answer: Answer) -> FinishReason:
-    return "length" if answer.finish == "length" else "stop"
-
-
-def _usage(usage: Usage) -> CompletionUsage:
-    return CompletionUsage(
-        prompt_tokens=usage.prompt_tokens,
-        completion_tokens=usage.completion_tokens,
-        total_tokens=usage.total_tokens,
-        prompt_tokens_details=CachedTokens(cached_tokens=usage.cached_tokens),
-    )
+def _usage(usage: Usage) -> SpentUsage:
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.total_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+    }

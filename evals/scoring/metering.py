@@ -5,7 +5,8 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from app.core.generation import Generation
-from app.core.llm_engine import LLMEngine, TokenStream
+from app.core.llm_engine import LLMEngine
+from app.core.token_stream import TokenStream
 from evals.scoring.results import Cost
 
 

@@ -1,0 +1,1 @@
+"""What the service costs, beside others of its kind: ``make bench`` (docs/benchmarks.md)."""

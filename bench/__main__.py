@@ -1,0 +1,95 @@
+"""Measures the service beside its peers, in turn, in one run: ``make bench``.
+
+Without options: all peers, five rounds, docs/benchmarks.md and its plot are written. ``--short`` compares with the
+plain service only, and fails if the ratio got worse than the recorded one; CI runs it.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from importlib import import_module
+from pathlib import Path
+
+from bench.gateways import GATEWAYS, OURS, PLAIN, Subject, install, started
+from bench.measure import DIRECT, Figures, chat, median, one_round
+from bench.tools import Engine, engine
+
+_RECORDED = Path(__file__).parent / "recorded.json"
+_ALLOWED = 1.3  # times the recorded ratio
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(
+        prog="make bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--short", action="store_true", help="ours and the plain service; compare with the record")
+    parser.add_argument("--record", action="store_true", help="with --short: keep the ratio as the new record")
+    parser.add_argument("--only", default=",".join(GATEWAYS), help="gateways, by commas: %(default)s")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
+    parser.add_argument("--json", type=Path, help="write every round there")
+    options = parser.parse_args()
+    try:
+        if options.short:
+            sys.exit(_short(record=options.record))
+        found, subjects = compare(options.only.split(","), options.rounds, options.seconds)
+    except RuntimeError as error:
+        sys.exit(f"bench: {error}")
+    if options.json:
+        options.json.write_text(json.dumps({name: [vars_of(one) for one in rounds] for name, rounds in found.items()}))
+    if set(options.only.split(",")) == set(GATEWAYS):
+        import_module("bench.report").write(found, subjects, options.rounds, options.seconds)  # needs matplotlib
+        print("written: docs/benchmarks.md, docs/benchmarks.svg")
+
+
+def vars_of(figures: Figures) -> dict[str, float]:
+    """As a dictionary."""
+    return {name: getattr(figures, name) for name in Figures.__slots__}
+
+
+def compare(names: Sequence[str], rounds: int, seconds: float) -> tuple[dict[str, list[Figures]], list[Subject]]:
+    """Every round of every gateway, the engine alone (``direct``) included; each round measures all in turn."""
+    gateways = [GATEWAYS[name] for name in names]
+    for gateway in gateways:
+        install(gateway)
+    body = json.dumps(chat(stream=False)).encode()
+    with ExitStack() as stack:
+        machine: Engine = stack.enter_context(engine())
+        subjects = [Subject(DIRECT, machine.port)]
+        for gateway in gateways:
+            print(f"starting {gateway.name} ...", flush=True)
+            subjects.append(stack.enter_context(started(gateway, machine.port, body)))
+        found: dict[str, list[Figures]] = {subject.name: [] for subject in subjects}
+        for number in range(rounds):
+            for subject in subjects:
+                figures = one_round(machine, subject, seconds)
+                found[subject.name].append(figures)
+                print(
+                    f"round {number + 1} of {rounds}: {subject.name:14} {figures.request:8.0f} us/request "
+                    f"{figures.chunk:6.1f} us/chunk, p50 {figures.p50 / 1000:.2f} ms, tools {figures.tools:.0%}",
+                    flush=True,
+                )
+    return found, subjects
+
+
+def _short(*, record: bool) -> int:
+    found, _ = compare((OURS, PLAIN), 5, 1.0)
+    ours, plain = median(found[OURS]), median(found[PLAIN])
+    ratio = {"request": ours.request / plain.request, "chunk": ours.chunk / plain.chunk}
+    if record:
+        _RECORDED.write_text(json.dumps(ratio, indent=2) + "\n")
+        return 0
+    recorded = json.loads(_RECORDED.read_text())
+    worse = [name for name, value in ratio.items() if value > _ALLOWED * recorded[name]]
+    for name, value in ratio.items():
+        print(f"CPU per {name}: {value:.4f} of the plain service's; recorded: {recorded[name]:.4f}")
+    for name in worse:
+        print(f"CPU per {name} is more than {_ALLOWED:g} times the recorded ratio. See docs/benchmarks.md.")
+    return 1 if worse else 0
+
+
+if __name__ == "__main__":
+    main()
