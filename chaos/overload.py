@@ -16,7 +16,7 @@ _SERVICE = {"MAX_CONCURRENCY": _SLOTS, "MAX_QUEUE": 64, "RETRY_GRACE_SECONDS": 0
 _NAMES = {STEP: "step", FEEDBACK: "feedback", REPORT: "report"}
 _RAMP = 2.0  # seconds until a load is what it will be
 _SETTLED = 5.0  # seconds after which the storm must be forgotten
-_TRAVEL = 0.05  # seconds in which a call may still be on its way through the service: it is not yet one that waits
+_TRAVEL = 0.05  # seconds in which a call may still be on its way to the queue, at least
 _SURE = 0.02  # seconds between two generations whose order at the engine says which one had its place first
 _OVERLOADED = 503
 
@@ -109,13 +109,18 @@ def _judge_firsts(verdict: Verdict, when: str, calm: list[Sample], then: list[Sa
 
 
 def _judge_order(verdict: Verdict, samples: list[Sample], proxy: FaultProxy) -> None:
-    """No report was given a place while a step waited for one."""
+    """No report was given a place while a step waited for one.
+
+    A call waits once it has reached the queue; how long that takes on this machine is what the slowest refusal took.
+    """
     begun = proxy.begun
-    steps = [(s.sent + _TRAVEL, begun[s.name] - _SURE) for s in samples if s.path == STEP and s.name in begun]
+    travel = max([_TRAVEL, *(s.answer.seconds for s in samples if s.answer.status == _OVERLOADED)])
+    steps = [(s.sent + travel, begun[s.name] - _SURE) for s in samples if s.path == STEP and s.name in begun]
     waits = [(since, until) for since, until in steps if since < until]
     reports = [begun[s.name] for s in samples if s.path == REPORT and s.name in begun]
     behind = [at for at in reports if any(since < at < until for since, until in waits)]
-    verdict.note("steps that waited", f"{len(waits)} of {len(steps)}, {len(reports)} reports began")
+    waited = f"{len(waits)} of {len(steps)}, {len(reports)} reports began"
+    verdict.note(f"steps that waited for over {travel * 1000:.0f} ms", waited)
     verdict.none("reports begun while a step waited", behind)
 
 

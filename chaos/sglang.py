@@ -52,13 +52,14 @@ async def _engine() -> AsyncGenerator[int, None]:
 async def sglang(seed: int, *, short: bool) -> Verdict:
     """Steps of one client alone, beside reports, and beside steps of others."""
     verdict = Verdict()
-    number = 4 if short else 12
+    number = 3 if short else 12
     async with _engine() as port:
         service = Service(port, **_SERVICE)
         await service.start()
         try:
             for name, path in (("alone", None), ("beside reports", REPORT), ("beside steps", STEP)):
                 answers, others = await _steps(service, f"{seed} {name}", number, path)
+                print(f"steps {name}: {', '.join(f'{a.seconds:.1f} s' for a in answers)}", file=sys.stderr, flush=True)
                 times, firsts = [a.seconds for a in answers], [a.first for a in answers if a.good]
                 verdict.note(
                     f"steps {name}, p50 and p95",

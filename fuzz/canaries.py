@@ -1,4 +1,4 @@
-"""Line 3: secrets and personal data in every part of a request; none of it is found in logs, metrics or error bodies.
+"""Line 3: secrets and personal data in every part of a request; none of it in logs, traces, metrics or error bodies.
 
 The service is a process of its own with its log at DEBUG; its whole output is read at the end.
 """
@@ -19,6 +19,7 @@ from chaos.client import Answer, call, get
 from chaos.stage import stage
 from chaos.verdict import Verdict
 from fuzz.bodies import CHAT, MODEL, OPENAI, TASKS, good_body
+from fuzz.sink import sink
 
 _WORKERS = 8
 _BAD = 400
@@ -87,8 +88,14 @@ async def canaries(seed: int, first: int, count: int) -> Verdict:
         file = Path(folder) / "keys.json"
         key, record = make_key("fuzz", ["tasks", "chat", "metrics"])
         write_keys(file, [record])
-        settings = {"API_KEYS_FILE": file, "MODEL_NAME": MODEL, "LOG_LEVEL": "DEBUG"}
-        async with stage({"slots": 16, "ttft": 0, "tps": 0, "typical_chars": 20}, settings) as (engine, service):
+        settings: dict[str, Any] = {"API_KEYS_FILE": file, "MODEL_NAME": MODEL, "LOG_LEVEL": "DEBUG"}
+        async with (
+            sink() as traces,
+            stage(
+                {"slots": 16, "ttft": 0, "tps": 0, "typical_chars": 20},
+                settings | {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{traces.port}"},
+            ) as (engine, service),
+        ):
             numbers = iter(range(first, first + count))
             started = time.monotonic()
 
@@ -112,6 +119,7 @@ async def canaries(seed: int, first: int, count: int) -> Verdict:
             seconds = time.monotonic() - started
             metrics = await _metrics(service.port, key)
             output = service.output.read_text(errors="replace")
+        spans = b"".join(traces.bodies)
     found = re.findall(rf".{{0,80}}zq{seed:02x}[0-9a-f]{{6}}x.{{0,40}}", output)
     phones = re.findall(r".{0,80}010-\d{4}-\d{4}.{0,40}", output)
     verdict.note("canaries", f"{sum(statuses.values())} from {first}, {count / seconds:.0f}/s")
@@ -119,6 +127,8 @@ async def canaries(seed: int, first: int, count: int) -> Verdict:
     verdict.at_least("lines of log read", output.count("\n"), count)
     verdict.none("canaries in the log", [*found, *phones])
     verdict.none("canaries in error bodies", told)
+    verdict.at_least("bytes of traces read", len(spans), 100 * count)
+    verdict.none("canaries in traces", re.findall(rf"zq{seed:02x}[0-9a-f]{{6}}x".encode(), spans))
     verdict.none("canaries in metrics", re.findall(rf"zq{seed:02x}[0-9a-f]{{6}}x", metrics.body.decode()))
     verdict.note("metrics", f"status {metrics.status}, {len(metrics.body)} bytes")
     return verdict

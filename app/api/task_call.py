@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, TypeVar
 
+import structlog
 from fastapi import Depends, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
@@ -17,11 +18,13 @@ from app.api.sharing import identity_of
 from app.api.sse import KEEP_ALIVE, sse_event, sse_response
 from app.core.deadline import Deadline
 from app.core.generation import Priority
-from app.errors import DeadlineExceeded, ServiceError
+from app.errors import DeadlineExceeded, EngineFailure, ServiceError
 from app.schemas.common import ERRORS
 from app.schemas.task import TaskRequest
 from app.tasks.events import Field, Replaced, Started, TextDelta
 from app.tasks.structured import Answering, Result, TaskEvent, answer
+
+log = structlog.get_logger("api")
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -76,8 +79,8 @@ class TaskCall:
         deadline = services.timeouts.deadline(self.request.state.arrived_at, self.asked_timeout, task.name)
         if not self.wants_events:
             return await self._whole(task, deadline)
-        source = task.stream(services.engine, self.body, deadline, services.policy)
-        queue: asyncio.Queue[TaskEvent[R] | ServiceError] = await self.stack.enter_async_context(_pumped(source))
+        source = _pumped(task.stream(services.engine, self.body, deadline, services.policy), deadline)
+        queue: asyncio.Queue[TaskEvent[R] | ServiceError] = await self.stack.enter_async_context(source)
         first = await queue.get()
         if isinstance(first, ServiceError):
             raise first
@@ -167,17 +170,23 @@ async def _soon(queue: "asyncio.Queue[T]") -> T | None:
 
 
 @asynccontextmanager
-async def _pumped(source: Any) -> AsyncGenerator[Any, None]:
-    """Events of ``source`` in a bounded queue, read by a task of its own, so that waiting for one can be cut short."""
+async def _pumped(source: Any, deadline: Deadline) -> AsyncGenerator[Any, None]:
+    """Events of ``source`` in a bounded queue, read by a task of its own, so that waiting for one can be cut short.
+
+    The last one is a result or an error, however the source ends, and comes within the deadline: a reader waits for it.
+    """
     queue: asyncio.Queue[Any] = asyncio.Queue(_QUEUED)
 
     async def pump() -> None:
         try:
-            async with source as events:
+            async with deadline.enforce(), source as events:
                 async for event in events:
                     await queue.put(event)
         except ServiceError as error:
             await queue.put(error)
+        except Exception:  # a fault of ours
+            log.exception("unexpected error")
+            await queue.put(EngineFailure("The service failed unexpectedly. Repeat the call."))
 
     task = asyncio.create_task(pump(), name="task events")
     try:

@@ -162,7 +162,7 @@ class Asking(Generic[A]):
     def _closed(self) -> tuple[A, list[str]]:
         """The fullest attempt, closed."""
         if all(attempt.silent for attempt in self._attempts):
-            if self._attempts[-1].ending == "deadline":  # its own time was too short: no fault of the engine
+            if self.ending == "deadline":
                 raise self._patience.deadline.exceeded()
             raise EngineFailure("The model's server did not answer. Repeat the call.")
         best = max(self._attempts, key=lambda attempt: len(attempt.json.value))

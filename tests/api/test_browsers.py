@@ -46,7 +46,7 @@ def test_texts_are_logged_only_where_that_is_switched_on_and_it_warns(
     open_to_one: Service, api_service: Service
 ) -> None:
     for service in (open_to_one, api_service):
-        service.post("/api/feedback", feedback_prompt("이 문장은 로그에 남으면 안 됩니다 7781."))
+        service.post("/api/feedback", feedback_prompt("이 문장은 로그에 남으면 안 됩니다 not-for-logs-7781."))
     assert "candidates' words go into this log" in open_to_one.text()
-    assert "7781" in open_to_one.text()
-    assert "7781" not in api_service.text()
+    assert "not-for-logs" in open_to_one.text()
+    assert "not-for-logs" not in api_service.text()

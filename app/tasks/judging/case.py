@@ -149,7 +149,8 @@ def _history(text: str) -> list[Exchange]:
         answer = next((label for label in answers if start.end <= label.start < until), None)
         if answer is None:
             question = text[start.end : closing(text, start.end) if last else until]
-            found.append(Exchange(question.strip()[:_QUESTION], ""))
+            if question.strip():  # asked and not answered yet
+                found.append(Exchange(question.strip()[:_QUESTION], ""))
             continue
         end = min(until, closing(text, answer.end)) if last else until
         found.append(_exchange(text[start.end : answer.start].strip()[:_QUESTION], text, answer.end, end))
