@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bench.gateways import GATEWAYS, OURS, PLAIN, Subject, install, started
 from bench.measure import DIRECT, Figures, chat, median, one_round
+from bench.streams import open_streams
 from bench.tools import Engine, engine
 
 _RECORDED = Path(__file__).parent / "recorded.json"
@@ -27,6 +28,8 @@ def main() -> None:
     )
     parser.add_argument("--short", action="store_true", help="ours and the plain service; compare with the record")
     parser.add_argument("--record", action="store_true", help="with --short: keep the ratio as the new record")
+    parser.add_argument("--streams", type=int, help="open so many streams at once instead; memory and delays")
+    parser.add_argument("--gap", type=float, default=1.0, help="with --streams: seconds between two chunks of one")
     parser.add_argument("--only", default=",".join(GATEWAYS), help="gateways, by commas: %(default)s")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
@@ -35,6 +38,9 @@ def main() -> None:
     try:
         if options.short:
             sys.exit(_short(record=options.record))
+        if options.streams:
+            open_streams(options.streams, options.gap)
+            return
         found, subjects = compare(options.only.split(","), options.rounds, options.seconds)
     except RuntimeError as error:
         sys.exit(f"bench: {error}")
