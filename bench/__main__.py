@@ -1,7 +1,7 @@
 """Measures the service beside its peers, in turn, in one run: ``make bench``.
 
 Without options: all peers, five rounds, docs/benchmarks.md and its plot are written. ``--short`` compares with the
-plain service only, and fails if the ratio got worse than the recorded one; CI runs it.
+plain service only, and fails if the ratio got worse than the recorded one.
 """
 
 import argparse

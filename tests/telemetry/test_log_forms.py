@@ -38,7 +38,7 @@ def test_a_terminal_gets_words(engine: Simulator) -> None:
     try:
         said = _until(controller, "is ready")
         headers = {"X-Request-Id": "at-a-terminal"}
-        httpx2.post(f"http://127.0.0.1:{port}{CHAT}", json=HELLO, headers=headers).raise_for_status()
+        httpx2.post(f"http://127.0.0.1:{port}{CHAT}", json=HELLO | {"stream": True}, headers=headers).raise_for_status()
         said += _until(controller, "id at-a-terminal")
     finally:
         process.terminate()
