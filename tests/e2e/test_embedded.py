@@ -96,7 +96,7 @@ def test_a_client_that_leaves_frees_its_engine_slot(korean_service: Service, pha
     path, body = (
         ("/api/chat/completions", {"messages": [{"role": "user", "content": "긴 이야기를 해 줘."}], "stream": True})
         if stream
-        else ("/api/report", report_prompt(11))
+        else ("/api/feedback", feedback_prompt())  # a report has several generations at once, each a batch late
     )
     client = _send(korean_service, path, body)
     if stream:
