@@ -99,7 +99,10 @@ CAUSES: Mapping[str, Cause] = {
     "QueueLong": Cause(
         lambda scene: scene.engine.configure(ttft=2.0), lambda scene: scene.ask(8), {"MAX_CONCURRENCY": "1"}
     ),
-    "FirstTokenSlow": Cause(lambda scene: scene.engine.configure(ttft=6.0), lambda scene: scene.ask(4)),
+    "FirstTokenSlow": Cause(
+        lambda scene: scene.engine.configure(ttft=6.0),
+        lambda scene: scene.ask(4, body=HELLO | {"stream": True}),  # a plain answer comes in one piece
+    ),
     "AnswersRunAway": Cause(
         lambda scene: scene.engine.fault("endless_string", bytes=60, match='"max_tokens":800'),
         lambda scene: scene.ask(2, "/api/interview/step", step_prompt()),
