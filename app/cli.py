@@ -1,4 +1,7 @@
-"""The ``llm-service`` command."""
+"""The ``llm-service`` command.
+
+What only one command needs is imported by it: ``serve`` should be ready at once, and hold only what it uses.
+"""
 
 import asyncio
 import json
@@ -10,19 +13,16 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from app import operating
 from app.cli_keys import keys
 from app.config import Settings, load_settings
 from app.core.drain import Drain
-from app.doctor.report import run_doctor
 from app.engines.catalog import MODELS, find_model
-from app.engines.fetch import fetch_model
 from app.engines.sglang import printable
 from app.errors import StartupError
 from app.main import create_app
@@ -123,6 +123,8 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Check machine, settings and engine, and name the fix of what is wrong. Exit status 0 if there is no problem."""
+    from app.doctor.report import run_doctor  # noqa: PLC0415  see above
+
     raise typer.Exit(run_doctor(embedded=embedded, as_json=as_json))
 
 
@@ -156,33 +158,13 @@ cli.add_typer(operating.audit, name="audit")
 cli.command()(operating.top)
 
 
-class _Bar:
-    """Draws the progress of a download: size, speed and time left. Shows nothing if nothing is downloaded."""
-
-    def __init__(self, bar: Progress, name: str) -> None:
-        self._bar = bar
-        self._task = bar.add_task(name, total=None, visible=False)
-
-    def start(self, total: int) -> None:
-        self._bar.update(self._task, total=total, visible=True)
-
-    def advance(self, count: int) -> None:
-        self._bar.advance(self._task, count)
-
-
 def _fetch(name: str, folder: Path) -> None:
     model = MODELS.get(name)
     if model is None:
         return  # a path: find_model says so if it is not there
-    columns: list[Any] = [
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    ]
-    with Progress(*columns, console=console) as bar:
-        fetch_model(model, folder, _Bar(bar, model.name))
+    from app.downloading import download  # noqa: PLC0415  see above
+
+    download(model, folder, console)
 
 
 def _bind(host: str, port: int) -> socket.socket:
