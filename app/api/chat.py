@@ -35,6 +35,7 @@ async def completions(body: ChatRequest, call: CallDep) -> None:
         call.spent(answer.usage)
         await call.answer(_response(to_json(answer.content), answer.usage))
         return
+    del body  # a stream may take minutes, and what was asked would stay as long
     async with chat.stream(services.engine, generation, deadline) as answering:
         await call.stream(_events(answering, call))
 

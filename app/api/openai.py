@@ -67,8 +67,9 @@ async def chat_completions(body: ChatCompletionRequest, call: CallDep) -> None:
         call.spent(answer.usage)
         await call.answer(to_json(envelope.completion(answer)))
         return
+    chunks = _Chunks(envelope, include_usage=body.stream_options.include_usage)
+    del body  # a stream may take minutes, and what was asked would stay as long
     async with chat.stream(services.engine, generation, deadline) as answering:
-        chunks = _Chunks(envelope, include_usage=body.stream_options.include_usage)
         await call.stream(chunks.of(answering, call))
 
 

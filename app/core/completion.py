@@ -1,7 +1,6 @@
 """One generation that came in one piece. Pure, but for the clock-free memory of how fast the engine is."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic_core import from_json
 
@@ -17,8 +16,7 @@ _WEIGHT = 0.1  # of the newest observation
 _MARGIN = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Completion:
+class Completion(NamedTuple):
     """A whole answer of the engine.
 
     Attributes:

@@ -2,14 +2,13 @@
 
 import asyncio
 import time
-from dataclasses import dataclass
 from types import TracebackType
+from typing import NamedTuple
 
 from app.errors import DeadlineExceeded
 
 
-@dataclass(frozen=True, slots=True)
-class Deadline:
+class Deadline(NamedTuple):
     """When the time is up, and how much of it there was.
 
     Attributes:

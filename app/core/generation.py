@@ -1,8 +1,11 @@
-"""The values that describe one generation: what is asked, how, and what it cost. No behaviour, no vendor."""
+"""The values that describe one generation: what is asked, how, and what it cost. No behaviour, no vendor.
 
-from dataclasses import dataclass, field
+Named tuples, as every request makes them: a frozen dataclass takes three times as long to make.
+"""
+
+from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "abort", "unknown"]
@@ -17,16 +20,14 @@ class Priority(IntEnum):
     REPORT = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One chat message."""
 
     role: Role
     content: str
 
 
-@dataclass(frozen=True, slots=True)
-class Sampling:
+class Sampling(NamedTuple):
     """How tokens are drawn; None means the value of the model's profile.
 
     Every value is sent to the engine in the end, so that no default of its own can slip in.
@@ -41,8 +42,7 @@ class Sampling:
     stop: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Generation:
+class Generation(NamedTuple):
     """One generation to be done by an engine.
 
     Attributes:
@@ -57,7 +57,7 @@ class Generation:
 
     messages: tuple[Message, ...]
     max_tokens: int
-    sampling: Sampling = field(default_factory=Sampling)
+    sampling: Sampling = Sampling()
     grammar: str | None = None
     priority: Priority = Priority.CHAT
     alternatives: int = 0

@@ -41,6 +41,23 @@ class NoConnection(TransportError):
 class _Connection(asyncio.Protocol):
     """One connection and the exchange that is under way on it; a httptools response parser calls the on_* methods."""
 
+    __slots__ = (
+        "_buffered",
+        "_chunks",
+        "_failure",
+        "_heard",
+        "_loop",
+        "_parser",
+        "_paused",
+        "_take",
+        "_transport",
+        "_waiter",
+        "complete",
+        "headers",
+        "keep_alive",
+        "status",
+    )
+
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -195,6 +212,8 @@ class _Connection(asyncio.Protocol):
 class Response:
     """The answer to one request; valid inside the ``exchange`` that gave it."""
 
+    __slots__ = ("_connection", "status")
+
     def __init__(self, connection: _Connection, status: int) -> None:
         self._connection = connection
         self.status = status
@@ -263,7 +282,8 @@ class Exchange:
         self._request = request
 
     async def __aenter__(self) -> Response:
-        self._connection, status = await self._pool.open(self._address, self._request)
+        request, self._request = self._request, b""  # an answer may take minutes, and needs no copy of the question
+        self._connection, status = await self._pool.open(self._address, request)
         return Response(self._connection, status)
 
     async def __aexit__(self, *_: object) -> None:

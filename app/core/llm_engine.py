@@ -8,7 +8,8 @@ neither SGLang nor llama.cpp stops at once when the client of a plain request le
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import structlog
@@ -21,7 +22,7 @@ from app.core.deadline import Deadline
 from app.core.engine_errors import broken_exchange, refused
 from app.core.generation import Generation, Message, Priority
 from app.core.health import EngineMonitor
-from app.core.http_pool import HttpPool, NoConnection, Response, TransportError
+from app.core.http_pool import Exchange, HttpPool, NoConnection, Response, TransportError
 from app.core.load_watch import LoadWatch
 from app.core.prefixes import Prefixes
 from app.core.retry import Retrier, RetryPolicy
@@ -43,6 +44,8 @@ _OK = 200
 
 class Slot:
     """The right to generate, one generation at a time."""
+
+    __slots__ = ("_deadline", "_engine", "_failure")
 
     def __init__(self, engine: "LLMEngine", deadline: Deadline) -> None:
         self._engine = engine
@@ -195,16 +198,21 @@ class LLMEngine:
         """Whether an engine that is away should be back in time: half of what is left remains for the answer."""
         return self.monitor.seen and (self.monitor.recovery() or 0.0) < deadline.remaining() / 2
 
-    @asynccontextmanager
-    async def ask(
+    def ask(
         self, generation: Generation, deadline: Deadline, earlier: ServiceError | None = None
-    ) -> AsyncGenerator[TokenStream, None]:
+    ) -> AbstractAsyncContextManager[TokenStream]:
         """Start a generation, as often as it takes while nothing is said; for ``Slot`` only."""
-        async with AsyncExitStack() as stack:
-            if generation.common and self._profile.reads_by_slot:
-                await stack.enter_async_context(self._prefixes.lead(generation.messages[0].content))
-            begun = self.retrier.begun(lambda: self.open(generation), deadline, earlier)
-            yield await stack.enter_async_context(begun)
+        begun = self.retrier.begun(partial(self.open, generation), deadline, earlier)
+        if generation.common and self._profile.reads_by_slot:
+            return self._led(generation, begun)
+        return begun
+
+    @asynccontextmanager
+    async def _led(
+        self, generation: Generation, begun: AbstractAsyncContextManager[TokenStream]
+    ) -> AsyncGenerator[TokenStream, None]:
+        async with self._prefixes.lead(generation.messages[0].content), begun as tokens:
+            yield tokens
 
     async def complete(self, generation: Generation, deadline: Deadline, earlier: ServiceError | None) -> Completion:
         """The answer in one piece, asked for as often as it takes; for ``Slot`` only."""
@@ -215,10 +223,9 @@ class LLMEngine:
         """Start a generation, once."""
         address = self._address()
         watch = Watch(generation)
-        headers, body = watch.headers(self._headers), to_json(self._wire(generation, watch.name, stream=True))
         left, tokens = True, None  # left before its end, as far as we know
         try:
-            async with self._pool.exchange("POST", address, _PATH, headers=headers, body=body) as response:
+            async with self._exchange(address, generation, watch, stream=True) as response:
                 if response.status != _OK:
                     left = False
                     raise await self._refusal(response)
@@ -241,12 +248,11 @@ class LLMEngine:
         """Ask for a whole answer, once."""
         address = self._address()
         watch = Watch(generation)
-        headers, body = watch.headers(self._headers), to_json(self._wire(generation, watch.name, stream=False))
         left, started, said = True, time.monotonic(), None
         try:
             async with (
                 asyncio.timeout(min(deadline.remaining(), self._pace.patience(generation.max_tokens))),
-                self._pool.exchange("POST", address, _PATH, headers=headers, body=body) as response,
+                self._exchange(address, generation, watch, stream=False) as response,
             ):
                 if response.status != _OK:
                     left = False
@@ -269,6 +275,10 @@ class LLMEngine:
             if left:
                 self._aborter.abort(address, watch.name)
             watch.end(said)
+
+    def _exchange(self, address: Address, generation: Generation, watch: Watch, *, stream: bool) -> Exchange:
+        body = to_json(self._wire(generation, watch.name, stream=stream))
+        return self._pool.exchange("POST", address, _PATH, headers=watch.headers(self._headers), body=body)
 
     def _address(self) -> Address:
         if (address := self._host.address) is not None:

@@ -9,11 +9,11 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from functools import partial
-from typing import Protocol, TypeVar
+from types import TracebackType
+from typing import Generic, Protocol, TypeVar
 
 import structlog
 
@@ -85,8 +85,38 @@ def served_in_spite_of(error: ServiceError) -> bool | None:
     return False
 
 
-async def _entered(stack: AsyncExitStack, open_call: Opener[C]) -> C:
-    return await stack.enter_async_context(open_call())
+class Begun(Generic[C]):
+    """A call, and how it ends; see ``Retrier.begun``.
+
+    A class and not a generator, like all that stays open as long as a stream: that takes a third of the memory.
+    """
+
+    __slots__ = ("_call", "_deadline", "_earlier", "_open_call", "_opened", "_probe", "_retrier")
+
+    def __init__(
+        self, retrier: "Retrier", open_call: Opener[C], deadline: Deadline, earlier: ServiceError | None
+    ) -> None:
+        self._retrier = retrier
+        self._open_call = open_call
+        self._deadline = deadline
+        self._earlier = earlier
+
+    async def __aenter__(self) -> C:
+        self._call, self._probe = await self._retrier.begin(self._enter, self._deadline, self._earlier)
+        return self._call
+
+    async def _enter(self) -> C:
+        opened = self._open_call()
+        call = await opened.__aenter__()
+        self._opened = opened
+        return call
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        served = self._call.served if error is None or isinstance(error, ServiceError) else None
+        self._retrier.ended(served, probe=self._probe)
+        return await self._opened.__aexit__(kind, error, trace)
 
 
 class Retrier:
@@ -104,11 +134,8 @@ class Retrier:
         self._policy = policy
         self.repeats = 0
 
-    @asynccontextmanager
-    async def begun(
-        self, open_call: Opener[C], deadline: Deadline, earlier: ServiceError | None
-    ) -> AsyncGenerator[C, None]:
-        """A call that has begun to answer, while the body runs.
+    def begun(self, open_call: Opener[C], deadline: Deadline, earlier: ServiceError | None) -> "Begun[C]":
+        """A call that has begun to answer, while the body of ``async with`` runs.
 
         Args:
             open_call: Makes one try.
@@ -118,22 +145,23 @@ class Retrier:
         Raises:
             ServiceError: the last try's.
         """
+        return Begun(self, open_call, deadline, earlier)
+
+    async def begin(
+        self, ask: Callable[[], Awaitable[T]], deadline: Deadline, earlier: ServiceError | None
+    ) -> tuple[T, bool]:
+        """For ``Begun`` only: try until a call has begun; returns it, and whether the breaker counts it as a probe."""
         if earlier is None:
             self._budget.begun()
         else:
             await self._wait_before_repeating(earlier, deadline, 0)
-        async with AsyncExitStack() as stack:
-            begin = partial(_entered, stack, open_call)
-            call, probe = await self._tried(begin, deadline, self._policy.stall)
-            served: bool | None = None
-            try:
-                yield call
-                served = call.served
-            except ServiceError:
-                served = call.served
-                raise
-            finally:
-                self._ended(served, probe=probe)
+        return await self._tried(ask, deadline, self._policy.stall)
+
+    def ended(self, served: bool | None, *, probe: bool, refused: bool = False) -> None:  # noqa: FBT001
+        """For ``Begun`` only: a call is over."""
+        self.breaker.end(served, probe=probe)
+        if served is not None or refused:
+            self._budget.ended(served=bool(served))
 
     async def answered(self, ask: Callable[[], Awaitable[T]], deadline: Deadline, earlier: ServiceError | None) -> T:
         """What a call says that answers in one piece; see ``begun``.
@@ -146,33 +174,29 @@ class Retrier:
         else:
             await self._wait_before_repeating(earlier, deadline, 0)
         answer, probe = await self._tried(ask, deadline, math.inf)  # who leaves has not seen it silent
-        self._ended(served=True, probe=probe)
+        self.ended(served=True, probe=probe)
         return answer
 
     async def _tried(self, begin: Callable[[], Awaitable[T]], deadline: Deadline, stall: float) -> tuple[T, bool]:
         """Try until a call has begun; returns it, and whether the breaker counts it as a probe."""
         tries = 0
         while True:
-            await self._until_permitted(deadline)
+            if not self.breaker.begin():
+                await self._until_permitted(deadline)
             probe = not self.breaker.closed
             started = time.monotonic()
             try:
                 return await begin(), probe
             except ServiceError as error:
-                self._ended(served_in_spite_of(error), probe=probe, refused=refusal(error))
+                self.ended(served_in_spite_of(error), probe=probe, refused=refusal(error))
                 tries += 1
                 if tries >= self._policy.attempts or not (refusal(error) or lost(error)):
                     raise
                 await self._wait_before_repeating(error, deadline, tries)
             except asyncio.CancelledError:
                 silent = time.monotonic() - started > stall
-                self._ended(False if silent else None, probe=probe)
+                self.ended(False if silent else None, probe=probe)
                 raise
-
-    def _ended(self, served: bool | None, *, probe: bool, refused: bool = False) -> None:  # noqa: FBT001
-        self.breaker.end(served, probe=probe)
-        if served is not None or refused:
-            self._budget.ended(served=bool(served))
 
     async def _wait_before_repeating(self, error: ServiceError, deadline: Deadline, tries: int) -> None:
         """Return when the call may be made again; raise ``error`` if it may not."""
@@ -214,7 +238,7 @@ class Retrier:
         Raises:
             NotReady: that would take too long.
         """
-        while not self.breaker.begin():
+        while True:
             pause = self.breaker.left()
             if pause + _RESERVE > deadline.remaining():
                 raise NotReady(
@@ -222,3 +246,5 @@ class Retrier:
                     retry_after=pause,
                 )
             await asyncio.sleep(min(pause, 1.0) + random.uniform(0, 0.05))  # noqa: S311  jitter
+            if self.breaker.begin():
+                return

@@ -44,6 +44,26 @@ class TokenStream:
         first_text: When the first text came, on the monotonic clock; 0 while none has.
     """
 
+    __slots__ = (
+        "_asked_at",
+        "_broken",
+        "_cut",
+        "_ended",
+        "_failure",
+        "_filter",
+        "_profile",
+        "_reader",
+        "_reasoning",
+        "_response",
+        "_silence",
+        "_stall",
+        "_waiting",
+        "alternatives",
+        "finish",
+        "first_text",
+        "usage",
+    )
+
     def __init__(self, response: Response, profile: EngineProfile) -> None:
         self._response = response
         self._profile = profile

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import structlog
@@ -194,10 +194,10 @@ def _varied(generation: Generation, wrong: str | None) -> Generation:
     The objection, if there is one, comes last, so that the prompt before it is still in the engine's prefix cache.
     """
     sampling = generation.sampling
-    varied = replace(sampling, temperature=min(1.0, sampling.temperature + 0.3), seed=None)
+    varied = sampling._replace(temperature=min(1.0, sampling.temperature + 0.3), seed=None)
     *before, last = generation.messages
     messages = (*before, Message(last.role, f"{last.content}\n{wrong}")) if wrong else generation.messages
-    return replace(generation, sampling=varied, messages=messages)
+    return generation._replace(sampling=varied, messages=messages)
 
 
 def _faults(error: ValidationError) -> list[str]:

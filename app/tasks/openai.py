@@ -1,8 +1,7 @@
 """Chat in OpenAI's words: its request -> a generation, the answer -> its response or its chunks. Pure."""
 
 import re
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.core.defuse import defuse
 from app.core.generation import FinishReason as EngineReason
@@ -60,8 +59,7 @@ def _sampling(request: ChatCompletionRequest, defaults: ChatDefaults) -> Samplin
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """What the response and all chunks of one request have in common.
 
     Attributes:

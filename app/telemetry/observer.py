@@ -1,9 +1,9 @@
 """Observer: what becomes of a request's record when it begins and when it ends."""
 
 import asyncio
+import os
 import re
 import time
-import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -49,7 +49,7 @@ class Observer:
         """
         task = _ASKING.get(path, "")
         route = path if task or path in _KNOWN else UNKNOWN_ROUTE
-        record = RequestRecord(_given_id(headers) or uuid.uuid4().hex, path, route, task, self.metrics)
+        record = RequestRecord(_given_id(headers) or os.urandom(16).hex(), path, route, task, self.metrics)
         if self.traces is not None and task:
             record.spans = self.traces.begin(record, headers)
         record.enter()

@@ -2,7 +2,7 @@
 
 import re
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
@@ -129,7 +129,7 @@ async def plain_call(engine: LLMEngine, request: TaskRequest, terms: Terms) -> i
         Message("user", f"{defuse(request.user_prompt)}\n\n---\n{_PLAIN_CONTRACT}"),
     )
     generation = Generation(messages, FEEDBACK.max_tokens, FEEDBACK.sampling, _PLAIN.grammars["ko"], Priority.FEEDBACK)
-    generation = replace(generation, max_tokens=room(messages, FEEDBACK.max_tokens, engine.context))
+    generation = generation._replace(max_tokens=room(messages, FEEDBACK.max_tokens, engine.context))
     deadline = Deadline.after(terms.seconds)
     async with engine.admit(Priority.FEEDBACK, deadline) as slot, slot.stream(generation) as tokens:
         text = "".join([piece async for piece in tokens]) or tokens.reasoning

@@ -4,7 +4,6 @@ import asyncio
 import json
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Annotated
 
 import pytest
@@ -142,7 +141,7 @@ async def test_the_grammar_of_a_step_gives_a_valid_answer(engine: LLMEngine, rec
 
 async def test_a_digit_comes_with_the_probabilities_of_its_alternatives(engine: LLMEngine, record: Record) -> None:
     question = "How many of the two answers are right: none, one or both? Write one digit from 0 to 5."
-    generation = replace(ask(question, tokens=1, grammar=DIGIT), alternatives=20)
+    generation = ask(question, tokens=1, grammar=DIGIT)._replace(alternatives=20)
     async with engine.admit(generation.priority, Deadline.after(200)) as slot, slot.stream(generation) as tokens:
         text = "".join([piece async for piece in tokens])
     (likely,) = tokens.alternatives

@@ -152,8 +152,8 @@ async def digit_shares(
         return likely, usage, "expected value of one token"
     drawn = [int(text)]
     for seed in range(1, _SAMPLES):
-        sampling = replace(_NEUTRAL, temperature=1.0, seed=seed)
-        text, _, more = await _one(slot, replace(generation, sampling=sampling, alternatives=0))
+        sampling = _NEUTRAL._replace(temperature=1.0, seed=seed)
+        text, _, more = await _one(slot, generation._replace(sampling=sampling, alternatives=0))
         drawn.append(int(text))
         usage += more
     return {digit: drawn.count(digit) / len(drawn) for digit in set(drawn)}, usage, f"mean of {_SAMPLES} samples"
