@@ -9,6 +9,7 @@ from typing import TypedDict
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
+from starlette.types import ASGIApp
 
 from app import __version__
 from app.api import chat, feedback, health, interview, metrics, openai, report
@@ -82,9 +83,14 @@ def create_app(
     allow_origins(app, settings.cors_origins)
     app.add_middleware(RequestContext, drain=drain, observer=observer)
     app.middleware_stack = FastLane(
-        app.build_middleware_stack(), app.user_middleware, [*chat.router.routes, *openai.router.routes]
+        app, app.build_middleware_stack(), app.user_middleware, [*chat.router.routes, *openai.router.routes]
     )
     return app
+
+
+def outermost(app: FastAPI) -> ASGIApp:
+    """What a server of ours should call: ``app`` without the two layers that only pass requests on."""
+    return app.middleware_stack or app
 
 
 async def _announce(services: Services, on_ready: Callable[[], None]) -> None:

@@ -317,6 +317,7 @@ def make_server(app: Any, drain: Drain, limits: Limits) -> DrainingServer:
     config = uvicorn.Config(
         app,
         http=protocol,
+        interface="asgi3",  # cannot be seen from a call that returns another one's awaitable
         ws="none",
         log_config=None,
         access_log=False,

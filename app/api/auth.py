@@ -6,6 +6,7 @@ the handler that would run is the one that asks. It comes before the body is rea
 
 import math
 from collections.abc import Callable, Iterable
+from types import CoroutineType
 from typing import Any, cast
 
 from fastapi import FastAPI, Request
@@ -81,12 +82,14 @@ class ProtectedRoute(APIRoute):
         documented: dict[str, Any] = options.pop("openapi_extra", None) or {}
         super().__init__(path, endpoint, openapi_extra={**documented, "security": _SECURITY}, **options)
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def handle(self, scope: Scope, receive: Receive, send: Send) -> "CoroutineType[Any, Any, None]":
         """Serve one request, if it may pass."""
         guard = cast("Guard", scope["state"]["services"].guard)
         if guard.idle:
-            await super().handle(scope, receive, send)
-            return
+            return super().handle(scope, receive, send)
+        return self._guarded(guard, scope, receive, send)
+
+    async def _guarded(self, guard: Guard, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             visit = guard.enter(scope, self.needed)
         except (Unauthenticated, Forbidden, TooManyRequests) as error:

@@ -4,7 +4,7 @@
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from http import HTTPStatus
 from typing import Any, TypeAlias, cast
 
@@ -22,6 +22,7 @@ from app.telemetry.record import CLIENT_CLOSED_REQUEST
 
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 
+_JSON = b"application/json"
 _SHUTTING_DOWN = NotReady("The service is shutting down. Repeat the call.", retry_after=1)
 
 
@@ -143,11 +144,10 @@ class BodyGuard:
         self._app = app
         self._max_bytes = max_bytes
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one request."""
         if not _has_body(scope):
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         headers: Headers = scope["headers"]
         left = self._max_bytes
 
@@ -161,7 +161,7 @@ class BodyGuard:
                 raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
             return message
 
-        await self._app(scope, receive_checked, send)
+        return self._app(scope, receive_checked, send)
 
 
 def _has_body(scope: Scope) -> bool:
@@ -173,10 +173,10 @@ def _check_declared(headers: Headers, max_bytes: int) -> None:
     length = declared.get(b"content-length", b"0")
     if not length.isdigit() or int(length) > max_bytes:
         raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-    if declared.get(b"content-encoding", b"identity").strip().lower() != b"identity":
+    if b"content-encoding" in declared and declared[b"content-encoding"].strip().lower() != b"identity":
         raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)  # nothing is ever unpacked
-    media_type = declared.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    if media_type != b"application/json":
+    media_type = declared.get(b"content-type", b"")
+    if media_type != _JSON and media_type.partition(b";")[0].strip().lower() != _JSON:
         raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
 
 

@@ -122,14 +122,14 @@ class Admission:
         return Place(self, priority, deadline)
 
     async def enter(self, priority: Priority, deadline: Deadline) -> Holder:
-        """For ``Place`` only."""
+        """For ``Place`` and ``LLMEngine`` only: wait for a place; ``leave`` must follow."""
         if self._has_room(priority) and not (self._bulk and priority is _BULK):
             self._refuse_hopeless(priority, deadline, 0.0)
             return self._enter(priority)
         return await self._wait(priority, deadline)
 
     def leave(self, holder: Holder, *, whole: bool) -> None:
-        """For ``Place`` only; ``whole`` if it was held for long enough for an answer."""
+        """Give a place back; ``whole`` if it was held for long enough for an answer."""
         now = self._clock()
         self._times[holder.priority].note(now - holder.since, now, whole=whole)
         self._leave(holder)

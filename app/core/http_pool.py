@@ -19,6 +19,7 @@ from app.engines.base import Address
 
 _HIGH_WATER = 256 * 1024
 _MAX_IDLE = 64
+_LATE = "no whole answer in time"
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds
 
 
@@ -32,6 +33,10 @@ class TransportError(Exception):
     def __init__(self, message: str, *, before_response: bool) -> None:
         super().__init__(message)
         self.before_response = before_response
+
+
+class TimedOut(TransportError):
+    """The exchange took longer than it may; the connection was cut."""
 
 
 class NoConnection(TransportError):
@@ -50,6 +55,7 @@ class _Connection(asyncio.Protocol):
         "_parser",
         "_paused",
         "_take",
+        "_timer",
         "_transport",
         "_waiter",
         "complete",
@@ -67,6 +73,7 @@ class _Connection(asyncio.Protocol):
         self._chunks: list[bytes] = []
         self._paused = False
         self._take: Callable[[bytes], bool] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._reset()
 
     def _reset(self) -> None:
@@ -126,11 +133,16 @@ class _Connection(asyncio.Protocol):
         """Open, and nothing of an earlier exchange is pending."""
         return self._transport is not None and not self._transport.is_closing() and self._failure is None
 
-    def send(self, request: bytes) -> None:
-        """Start an exchange."""
+    def send(self, request: bytes, limit: float | None) -> None:
+        """Start an exchange, and cut it after ``limit`` seconds.
+
+        A timer of its own costs a quarter of ``asyncio.timeout``, which has to cancel and to tell cancellations apart.
+        """
         self._reset()
         if self._transport is None:
             raise TransportError("connection closed by the engine", before_response=True)
+        if limit is not None:
+            self._timer = self._loop.call_later(limit, self._expire)
         self._resume()  # paused if the last answer was long and nobody read it
         self._transport.write(request)
 
@@ -165,6 +177,17 @@ class _Connection(asyncio.Protocol):
         finally:
             self._take = None
 
+    def end(self) -> None:
+        """The exchange is over; its time no longer counts."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _expire(self) -> None:
+        self._timer = None
+        self._fail(_LATE)
+        self.close()
+
     def close(self) -> None:
         """Cut the connection without waiting; an exchange under way ends with a reset.
 
@@ -179,7 +202,8 @@ class _Connection(asyncio.Protocol):
 
     async def _more(self) -> None:
         if self._failure is not None:
-            raise TransportError(self._failure, before_response=not self._heard)
+            kind = TimedOut if self._failure is _LATE else TransportError
+            raise kind(self._failure, before_response=not self._heard)
         self._waiter = self._loop.create_future()
         try:
             await self._waiter
@@ -274,16 +298,17 @@ class Exchange:
     A class and not a generator, because every request passes here: it costs a tenth.
     """
 
-    __slots__ = ("_address", "_connection", "_pool", "_request")
+    __slots__ = ("_address", "_connection", "_limit", "_pool", "_request")
 
-    def __init__(self, pool: "HttpPool", address: Address, request: bytes) -> None:
+    def __init__(self, pool: "HttpPool", address: Address, request: bytes, limit: float | None) -> None:
+        self._limit = limit
         self._pool = pool
         self._address = address
         self._request = request
 
     async def __aenter__(self) -> Response:
         request, self._request = self._request, b""  # an answer may take minutes, and needs no copy of the question
-        self._connection, status = await self._pool.open(self._address, request)
+        self._connection, status = await self._pool.open(self._address, request, self._limit)
         return Response(self._connection, status)
 
     async def __aexit__(self, *_: object) -> None:
@@ -306,15 +331,18 @@ class HttpPool:
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
+        limit: float | None = None,
     ) -> Exchange:
         """Send one request and hold its response while the body runs.
 
-        Leaving before the answer is complete cuts the connection, which tells the engine to stop.
+        Leaving before the answer is complete cuts the connection, which tells the engine to stop. So do ``limit``
+        seconds, if there are any for the whole of it.
 
         Raises:
+            TimedOut: they are over; reading the answer raises it, too.
             TransportError: no connection, or it broke before the head of the answer.
         """
-        return Exchange(self, address, _head(method, address, path, headers or {}, len(body)) + body)
+        return Exchange(self, address, _head(method, address, path, headers or {}, len(body)) + body, limit)
 
     def close(self) -> None:
         """Cut all idle connections; those in use are cut when their exchanges end."""
@@ -324,30 +352,31 @@ class HttpPool:
                 connection.close()
         self._idle.clear()
 
-    async def open(self, address: Address, request: bytes) -> tuple[_Connection, int]:
+    async def open(self, address: Address, request: bytes, limit: float | None) -> tuple[_Connection, int]:
         """For ``Exchange`` only: send on an idle connection, or on a new one if that was closed meanwhile."""
         connection = self._take_idle(address)
         if connection is not None:
             try:
-                return connection, await self._send(connection, request)
+                return connection, await self._send(connection, request, limit)
             except TransportError as error:
-                if not error.before_response:
+                if not error.before_response or isinstance(error, TimedOut):
                     raise
-        connection = await self._connect(address)
-        return connection, await self._send(connection, request)
+        connection = await self._connect(address, limit)
+        return connection, await self._send(connection, request, limit)
 
-    async def _send(self, connection: _Connection, request: bytes) -> int:
+    async def _send(self, connection: _Connection, request: bytes, limit: float | None) -> int:
         try:
-            connection.send(request)
+            connection.send(request, limit)
             return await connection.read_head()
         except BaseException:
+            connection.end()
             connection.close()
             raise
 
-    async def _connect(self, address: Address) -> _Connection:
+    async def _connect(self, address: Address, limit: float | None) -> _Connection:
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(self._connect_timeout):
+            async with asyncio.timeout(self._connect_timeout if limit is None else min(limit, self._connect_timeout)):
                 _, connection = await loop.create_connection(_Connection, address.host, address.port)
         except (OSError, TimeoutError) as error:
             raise NoConnection(f"no connection: {error}", before_response=True) from error
@@ -363,6 +392,7 @@ class HttpPool:
 
     def put_back(self, address: Address, connection: _Connection) -> None:
         """For ``Exchange`` only: keep the connection for the next one, or cut it."""
+        connection.end()
         idle = self._idle.setdefault(address, [])
         whole = connection.complete and connection.keep_alive and connection.reusable
         if whole and len(idle) < _MAX_IDLE and not self._closed:

@@ -5,9 +5,8 @@ What is read while it is written is streamed. A plain chat is not, where the eng
 neither SGLang nor llama.cpp stops at once when the client of a plain request leaves.
 """
 
-import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from functools import partial
 from typing import Any
@@ -22,7 +21,7 @@ from app.core.deadline import Deadline
 from app.core.engine_errors import broken_exchange, refused
 from app.core.generation import Generation, Message, Priority
 from app.core.health import EngineMonitor
-from app.core.http_pool import Exchange, HttpPool, NoConnection, Response, TransportError
+from app.core.http_pool import Exchange, HttpPool, NoConnection, Response, TimedOut, TransportError
 from app.core.load_watch import LoadWatch
 from app.core.prefixes import Prefixes
 from app.core.retry import Retrier, RetryPolicy
@@ -104,23 +103,23 @@ class Slot:
 class _Admitted:
     """A place at the engine, as ``LLMEngine.admit`` gives it."""
 
-    __slots__ = ("_deadline", "_engine", "_place")
+    __slots__ = ("_deadline", "_engine", "_holder", "_priority")
 
     def __init__(self, engine: "LLMEngine", priority: Priority, deadline: Deadline) -> None:
         self._engine = engine
         self._deadline = deadline
-        self._place = engine.admission.admit(priority, deadline)
+        self._priority: Priority = priority
 
     async def __aenter__(self) -> Slot:
         self._engine.check(self._deadline)
         asked_at = time.monotonic()
-        await self._place.__aenter__()
+        self._holder = await self._engine.admission.enter(self._priority, self._deadline)
         if (record := current()) is not None:
             record.admitted(asked_at)
         return Slot(self._engine, self._deadline)
 
     async def __aexit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        await self._place.__aexit__(kind, *rest)
+        self._engine.admission.leave(self._holder, whole=kind is None)
 
 
 class LLMEngine:
@@ -214,9 +213,11 @@ class LLMEngine:
         async with self._prefixes.lead(generation.messages[0].content), begun as tokens:
             yield tokens
 
-    async def complete(self, generation: Generation, deadline: Deadline, earlier: ServiceError | None) -> Completion:
+    def complete(
+        self, generation: Generation, deadline: Deadline, earlier: ServiceError | None
+    ) -> Awaitable[Completion]:
         """The answer in one piece, asked for as often as it takes; for ``Slot`` only."""
-        return await self.retrier.answered(lambda: self._whole(generation, deadline), deadline, earlier)
+        return self.retrier.answered(partial(self._whole, generation, deadline), deadline, earlier)
 
     @asynccontextmanager
     async def open(self, generation: Generation) -> AsyncGenerator[TokenStream, None]:
@@ -225,7 +226,7 @@ class LLMEngine:
         watch = Watch(generation)
         left, tokens = True, None  # left before its end, as far as we know
         try:
-            async with self._exchange(address, generation, watch, stream=True) as response:
+            async with self._exchange(address, generation, watch) as response:
                 if response.status != _OK:
                     left = False
                     raise await self._refusal(response)
@@ -249,21 +250,21 @@ class LLMEngine:
         address = self._address()
         watch = Watch(generation)
         left, started, said = True, time.monotonic(), None
+        limit = min(deadline.expires_at - started, self._pace.patience(generation.max_tokens))
         try:
-            async with (
-                asyncio.timeout(min(deadline.remaining(), self._pace.patience(generation.max_tokens))),
-                self._exchange(address, generation, watch, stream=False) as response,
-            ):
+            async with self._exchange(address, generation, watch, limit=limit) as response:
                 if response.status != _OK:
                     left = False
                     raise await self._refusal(response)
                 raw = await response.read()
             left = False
             said = read_completion(raw, self._profile)
-        except TimeoutError:
+        except TimedOut:
             raise (deadline.exceeded() if deadline.remaining() <= 0 else silence()) from None
         except NoConnection as error:
             left = False
+            if deadline.remaining() <= 0:
+                raise deadline.exceeded() from None
             raise broken_exchange(error, retry_after=self.retry_after) from error
         except TransportError as error:  # the engine may have been at work, though it had not said anything
             error.before_response = False
@@ -276,9 +277,13 @@ class LLMEngine:
                 self._aborter.abort(address, watch.name)
             watch.end(said)
 
-    def _exchange(self, address: Address, generation: Generation, watch: Watch, *, stream: bool) -> Exchange:
-        body = to_json(self._wire(generation, watch.name, stream=stream))
-        return self._pool.exchange("POST", address, _PATH, headers=watch.headers(self._headers), body=body)
+    def _exchange(
+        self, address: Address, generation: Generation, watch: Watch, *, limit: float | None = None
+    ) -> Exchange:
+        """Streamed unless it has a limit: only then is the whole answer waited for."""
+        body = to_json(self._wire(generation, watch.name, stream=limit is None))
+        headers = watch.headers(self._headers)
+        return self._pool.exchange("POST", address, _PATH, headers=headers, body=body, limit=limit)
 
     def _address(self) -> Address:
         if (address := self._host.address) is not None:
