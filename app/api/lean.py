@@ -37,9 +37,16 @@ _EVENTS = [
 
 
 class Call:
-    """One request to a lean route, and the way its answer takes."""
+    """One request to a lean route, and the way its answer takes.
 
-    __slots__ = ("_scope", "_send", "request_id", "services", "started")
+    Attributes:
+        services: Of this process.
+        request_id: As in its log line.
+        started: Whether the answer has begun.
+        write: Sends an event of a stream that has begun, at once, if our server and its client allow; see ``Client``.
+    """
+
+    __slots__ = ("_scope", "_send", "request_id", "services", "started", "write")
 
     def __init__(self, scope: Scope, send: Send) -> None:
         state = scope["state"]
@@ -48,11 +55,8 @@ class Call:
         self.started = False
         self._scope = scope
         self._send = send
-
-    def write(self, event: bytes) -> bool:
-        """Send an event of a stream that has begun, at once, if our server and its client allow; see ``Client``."""
-        client: Client | None = self._scope.get("extensions", {}).get(CLIENT)
-        return client is not None and client.write(event)
+        client: Client | None = scope.get("extensions", {}).get(CLIENT)
+        self.write: Callable[[bytes], bool] = _not_at_once if client is None else client.write
 
     def spent(self, usage: Usage) -> None:
         """Tell the caller's quota what the answer has cost."""
@@ -91,6 +95,10 @@ class Call:
         """End a stream that has begun with the one event that says why."""
         event = error_event(self._scope["path"], error, self.request_id)
         await self._send({"type": "http.response.body", "body": event})
+
+
+def _not_at_once(_: bytes) -> bool:
+    return False
 
 
 async def _documented(asked: AskedTimeout = None) -> Call:
