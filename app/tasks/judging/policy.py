@@ -19,7 +19,7 @@ from app.tasks.judging.similar import similarity
 FOLLOW_UPS = 2  # on one topic, where neither the request nor the prompt states a limit: the first caller's own limit
 ALIKE = 0.6  # similarity from which two questions ask the same; docs/scoring.md has the distribution
 NOTHING = 2.5  # of 10: up to here, the caller's band "insincere", an answer leaves nothing to ask more about
-GOOD = 7.0  # of 10, the caller's band "good": such an answer needs no second follow-up and may end a phase
+GOOD = 6.5  # of 10: what the caller sees as 7, its band "good"; needs no second follow-up and may end a phase
 
 
 @dataclass(frozen=True, slots=True)
