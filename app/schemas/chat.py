@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StringConstraints
 
-from app.schemas.common import Request, TokenUsage
+from app.schemas.common import MaxTokens, Request, TokenUsage
 
 ChatText = Annotated[str, StringConstraints(min_length=1, max_length=200_000)]
 
@@ -33,10 +33,8 @@ class ChatRequest(Request):
 
     messages: list[ChatMessage] = Field(min_length=1, max_length=512)
     temperature: float | None = Field(None, ge=0, le=2, allow_inf_nan=False, description="DEFAULT_TEMPERATURE if null.")
-    max_tokens: int | None = Field(
+    max_tokens: MaxTokens | None = Field(
         None,
-        ge=1,
-        le=131_072,
         validation_alias=AliasChoices("max_tokens", "maxTokens"),
         description="DEFAULT_MAX_TOKENS if null. Also accepted as maxTokens.",
     )

@@ -2,12 +2,22 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from app.schemas.scoring import DecisionMeta, Evidence, IntegrityFlag, ScoreMeta
 
 # Also bounded by MAX_BODY_BYTES; the model's context is far smaller than both.
-PromptText = Annotated[str, StringConstraints(min_length=1, max_length=200_000, pattern=r"\S")]
+# The pattern is \S for every dialect: Rust, Python and ECMA-262 (the document's) differ in these two.
+PromptText = Annotated[str, StringConstraints(min_length=1, max_length=200_000, pattern=r"[^\s\x85\uFEFF]")]
+
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE = BeforeValidator(_whole)
+"""For integers of requests: 77.0 is one too (JSON Schema 2020-12, validation, 6.1.1), and some clients write it so."""
+MaxTokens = Annotated[int, Field(ge=1, le=131_072), WHOLE]
 
 
 class Request(BaseModel):

@@ -5,16 +5,23 @@ A field that is null counts as not sent, as at OpenAI: clients send back whole m
 
 from typing import Annotated, Any, Literal, LiteralString, NotRequired, TypedDict, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
+from app.schemas.common import WHOLE, MaxTokens
+
 _STOPS = 4
+_SEED = 9_223_372_036_854_776_000  # 64 bits, as OpenAI's document has it: rounded to what a double can hold
 _KIND = 40  # characters of a part's type that an error repeats
 
 FinishReason = Literal["stop", "length"]
 ErrorType = Literal["invalid_request_error", "server_error"]
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 StopText = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+_Stops = Annotated[list[StopText], Field(max_length=_STOPS)]
+_Seed = Annotated[
+    int, Field(ge=-_SEED, le=_SEED), WHOLE, AfterValidator(lambda seed: max(-(2**63), min(seed, 2**63 - 1)))
+]
 
 
 class _Accepted(BaseModel):
@@ -81,9 +88,9 @@ def _text(number: int, part: object) -> str:
     return text
 
 
-Content = Annotated[
-    str, StringConstraints(max_length=200_000), BeforeValidator(_joined, json_schema_input_type=str | list[TextPart])
-]
+_Words = Annotated[str, StringConstraints(max_length=200_000)]
+_Parts = Annotated[list[TextPart], Field(min_length=1)]
+Content = Annotated[_Words, BeforeValidator(_joined, json_schema_input_type=_Words | _Parts)]
 
 
 class ChatCompletionMessage(_Accepted):
@@ -139,13 +146,10 @@ class ChatCompletionRequest(_Accepted):
         None, ge=0, le=2, allow_inf_nan=False, description="DEFAULT_TEMPERATURE if not sent."
     )
     top_p: float | None = Field(None, ge=0, le=1, allow_inf_nan=False, description="The model's own if not sent.")
-    max_tokens: int | None = Field(None, ge=1, le=131_072, description="The older name of max_completion_tokens.")
-    max_completion_tokens: int | None = Field(
-        None, ge=1, le=131_072, description="DEFAULT_MAX_TOKENS if neither name is sent."
-    )
-    stop: Annotated[list[StopText], BeforeValidator(_listed, json_schema_input_type=StopText | list[StopText])] = Field(
+    max_tokens: MaxTokens | None = Field(None, description="The older name of max_completion_tokens.")
+    max_completion_tokens: MaxTokens | None = Field(None, description="DEFAULT_MAX_TOKENS if neither name is sent.")
+    stop: Annotated[_Stops, BeforeValidator(_listed, json_schema_input_type=StopText | _Stops)] = Field(
         default_factory=list[StopText],
-        max_length=_STOPS,
         description="A text, or up to four, before which the answer ends.",
     )
     stream: bool = Field(default=False, description="Answer as server-sent events.")
@@ -154,7 +158,7 @@ class ChatCompletionRequest(_Accepted):
         None, ge=-2, le=2, allow_inf_nan=False, description="The model's own if not sent."
     )
     frequency_penalty: float = Field(0, ge=-2, le=2, allow_inf_nan=False)
-    seed: int | None = Field(None, ge=-(2**63), lt=2**63, description="Best effort, as at OpenAI.")
+    seed: _Seed | None = Field(None, description="Best effort, as at OpenAI.")
     user: str | None = Field(None, max_length=512, description="Accepted and ignored.")
     n: Annotated[Literal[1], _only(1, "only one answer to a request. Send 1, or several requests")] = 1
     response_format: Annotated[

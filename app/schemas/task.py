@@ -4,10 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from app.schemas.common import PromptText, Request
+from app.schemas.common import WHOLE, PromptText, Request
 
 _Words = Annotated[str, StringConstraints(max_length=20_000)]
-_Count = Annotated[int, Field(ge=0, le=99)]
+_Count = Annotated[int, Field(ge=0, le=99), WHOLE]
+_Score = Annotated[int, Field(ge=0, le=10), WHOLE]
 
 
 class HistoryItem(Request):
@@ -15,7 +16,7 @@ class HistoryItem(Request):
 
     question: _Words
     answer: _Words = ""
-    score: int | None = Field(None, ge=0, le=10, description="What it was given earlier.")
+    score: _Score | None = Field(None, description="What it was given earlier.")
 
 
 class TaskRequest(Request):

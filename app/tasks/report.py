@@ -7,7 +7,7 @@ is known from the prompt. Scores come from measurement, ``overall_score`` from t
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -61,6 +61,9 @@ _SIDE_BY_SIDE = 16  # reviews of one report at once; the engine's admission boun
 _SAMPLING = Sampling(temperature=0.3)
 _REVIEW_TOKENS, _SUMMARY_TOKENS = 600, 2_400
 _FIELDS = ("question_feedbacks", "summary", "strengths", "improvements", "recommendations", "overall_score")
+
+_Finished = asyncio.Queue[int | asyncio.Task[None]]
+"""Numbers of answers that are done, and workers that are."""
 
 log = structlog.get_logger("report")
 
@@ -184,19 +187,27 @@ class _Writing:
 
         The place that the report has already works through them; more workers help as far as they are admitted.
         """
-        finished: asyncio.Queue[int] = asyncio.Queue()
+        finished: _Finished = asyncio.Queue()
         workers = [asyncio.create_task(self._work(finished, self._slot), name="report worker")]
         more = min(_SIDE_BY_SIDE, len(self._case.exchanges)) - 1
         workers += [asyncio.create_task(self._help(finished), name="report worker") for _ in range(more)]
+        for worker in workers:
+            worker.add_done_callback(finished.put_nowait)  # one that broke down has answers that nobody else gives
+        left = len(self._case.exchanges)
         try:
-            for _ in self._case.exchanges:
-                yield await finished.get()
+            while left:
+                news = await finished.get()
+                if isinstance(news, int):
+                    left -= 1
+                    yield news
+                else:
+                    news.result()
         finally:
             for worker in workers:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
 
-    async def _help(self, finished: asyncio.Queue[int]) -> None:
+    async def _help(self, finished: _Finished) -> None:
         """Work with a place of its own, if there is one to be had."""
         try:
             async with self._engine.admit(Priority.REPORT, self._deadline) as slot:
@@ -204,7 +215,7 @@ class _Writing:
         except ServiceError as error:
             log.info("a report has fewer places", reason=type(error).__name__)
 
-    async def _work(self, finished: asyncio.Queue[int], slot: Slot) -> None:
+    async def _work(self, finished: _Finished, slot: Slot) -> None:
         while self._left:
             number = self._left.pop()
             self._done[number] = await self._review(number, slot)
@@ -236,7 +247,8 @@ class _Writing:
         system, *_ = build_messages(call.request.system_prompt, "", contract)
         user = Message("user", defuse(review_prompt(exchange, words, call.spoken)))
         close = partial(close_review, score=5 if score is None else score, language=call.language)
-        return Question("report", shape, self._generation((system, user), _REVIEW_TOKENS, shape.grammars), close)
+        generation = replace(self._generation((system, user), _REVIEW_TOKENS, shape.grammars), common=True)
+        return Question("report", shape, generation, close)
 
     def _summary_question(self) -> Question[Summary]:
         call = self._call

@@ -8,6 +8,11 @@ from tests.simulator.sim_harness import FAST, Simulator, running
 from tests.support.service import Service
 
 
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
 @pytest.fixture(scope="session")
 def shared_engine() -> Iterator[Simulator]:
     """One simulated engine for all tests."""

@@ -1,5 +1,6 @@
 """The service on a real SGLang: the four endpoints, and an engine that is killed."""
 
+import json
 import signal
 
 import httpx2
@@ -38,6 +39,19 @@ def test_feedback(sglang_service: Service) -> None:
     answer = sglang_service.post("/api/feedback", PROMPT, timeout=600)
     assert answer.status_code == 200, answer.text
     FeedbackResponse.model_validate(answer.json())
+
+
+def test_a_request_is_found_by_its_id_in_the_logs_of_the_service_and_of_the_engine(sglang_service: Service) -> None:
+    answer = sglang_service.post("/api/feedback", PROMPT, timeout=600, X_Request_Id="candidate-7.step:3")
+    assert answer.headers["x-request-id"] == "candidate-7.step:3"
+    wait_until(lambda: _logged(sglang_service, "access", "candidate-7.step:3"), 10, "the line in the access log")
+    (line,) = (json.loads(line) for line in _logged(sglang_service, "access", "candidate-7.step:3"))
+    assert line["generations"] == 2
+    wait_until(
+        lambda: len(_logged(sglang_service, "engine", line["engine_id"], "candidate-7.step:3")) >= 2,
+        10,
+        "each generation in the engine's log",
+    )
 
 
 def test_an_interview_step(sglang_service: Service) -> None:
@@ -84,3 +98,10 @@ def test_zz_sigterm_leaves_nothing_behind(sglang_service: Service) -> None:
     gone, alive = psutil.wait_procs(family, 10)
     assert not alive
     assert len(gone) == len(family)
+
+
+def _logged(service: Service, logger: str, *words: str) -> list[str]:
+    """Lines of the log that hold all of ``words``."""
+    lines = [line for line in service.text().splitlines() if line.startswith("{")]
+    ours = [line for line in lines if json.loads(line)["logger"] == logger]
+    return [line for line in ours if all(word in line for word in words)]

@@ -6,6 +6,7 @@ A check of last resort, by words that praise or blame the whole answer: the prom
 import re
 
 LOW, HIGH = 3, 8  # up to LOW there is nothing to praise, from HIGH on nothing to blame
+FAIR = 6  # from here on the answer has not missed its question, whatever it lacks
 
 _PRAISE = re.compile(
     r"(?:매우|아주|정말|상당히|꽤|굉장히)\s*(?:잘|좋|훌륭|정확|구체|명확|논리|인상|우수|뛰어|깊)"
@@ -27,23 +28,31 @@ _BLAME = re.compile(
     r"|(?:wrong|incorrect|insufficient|inadequate|poor|irrelevant)\b",
     re.IGNORECASE,
 )
+# Small models repeat the caller's words for a lower band: "핵심을 벗어났거나 내용이 부족한 답변" beside a 7.
+_MISSED = re.compile(
+    r"(?:핵심|질문|주제)(?:을|를|에서)?\s*(?:많이\s*|크게\s*|완전히\s*)?벗어(?:났|난)"
+    r"|(?:불성실한|무관한|관련\s*없는|내용이\s*부족한)\s*답변"
+    r"|(?:irrelevant|off[- ]topic)\b",
+    re.IGNORECASE,
+)
 _SENTENCE = re.compile(r"[^.!?]+(?:[.!?]+\s*|$)")
 _NEGATED = re.compile(r"(?:지\s*(?:않|못)|없|아니|부족|어렵|않았|못했|not\s|n't\s|no\s)[^.!?]{0,12}$", re.IGNORECASE)
 
 
 def contradiction(text: str, score: int) -> str | None:
     """The words of ``text`` that do not go with ``score`` (0-10), or None if there are none."""
-    if score <= LOW:
-        pattern = _PRAISE
-    elif score >= HIGH:
-        pattern = _BLAME
-    else:
-        return None
-    for found in pattern.finditer(text):
-        rest = text[found.end() : _end_of_sentence(text, found.end())]
-        if not _denied(rest):
-            return found.group().strip()
+    for pattern in _unfit(score):
+        for found in pattern.finditer(text):
+            rest = text[found.end() : _end_of_sentence(text, found.end())]
+            if not _denied(rest):
+                return found.group().strip()
     return None
+
+
+def _unfit(score: int) -> tuple[re.Pattern[str], ...]:
+    if score <= LOW:
+        return (_PRAISE,)
+    return ((_BLAME,) if score >= HIGH else ()) + ((_MISSED,) if score >= FAIR else ())
 
 
 def without_contradictions(text: str, score: int) -> str:

@@ -18,8 +18,8 @@ from app.tasks.judging.similar import similarity
 
 FOLLOW_UPS = 2  # on one topic, where neither the request nor the prompt states a limit: the first caller's own limit
 ALIKE = 0.6  # similarity from which two questions ask the same; docs/scoring.md has the distribution
-NOTHING = 2.5  # of 10: up to here, the caller's band "insincere", an answer leaves nothing to ask more about
-GOOD = 7.0  # of 10, the caller's band "good": such an answer needs no second follow-up and may end a phase
+NOTHING = 2.5  # of 10: below, where the caller sees its band "insincere", an answer leaves nothing to ask more about
+GOOD = 6.5  # of 10: what the caller sees as 7, its band "good"; needs no second follow-up and may end a phase
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +87,13 @@ def decide(case: Case, score: float | None) -> Decision:
 
 def score_matters(case: Case) -> bool:
     """Whether what is allowed depends on the score of the last answer: only then is it worth the wait to measure it."""
-    return len({decide(case, score).allowed for score in (NOTHING, (NOTHING + GOOD) / 2, GOOD)}) > 1
+    return len({decide(case, score).allowed for score in (0.0, NOTHING, GOOD)}) > 1
 
 
 def _against_follow_up(case: Case, last: Exchange, score: float | None, *, long_enough: bool) -> str | None:
     count, limit = case.follow_up_count or 0, case.follow_up_limit
     limit = FOLLOW_UPS if limit is None else limit
-    if gate(last.question, last.answer) or (score is not None and score <= NOTHING):
+    if gate(last.question, last.answer) or (score is not None and score < NOTHING):
         return "the last answer leaves nothing to ask more about"
     if count >= limit:
         return f"{count} of {limit} follow-ups on this topic are used"

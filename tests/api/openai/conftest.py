@@ -13,11 +13,6 @@ from tests.support.service import Service
 _GIVEN = os.environ.get("SERVICE_URL")
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(params=["simulator", *(["given"] if _GIVEN else [])])
 def service_url(request: pytest.FixtureRequest) -> str:
     """A service whose engine works; add a parameter here to have the same cases on another engine."""

@@ -71,7 +71,7 @@ CASES = {
     "max_completion_tokens": Case({"max_completion_tokens": 10**9}, "max_completion_tokens", "invalid_value"),
     "presence_penalty": Case({"presence_penalty": 3}, "presence_penalty", "invalid_value"),
     "frequency_penalty": Case({"frequency_penalty": -3}, "frequency_penalty", "invalid_value"),
-    "seed": Case({"seed": 2**63}, "seed", "invalid_value"),
+    "seed": Case({"seed": 2**63 + 1000}, "seed", "invalid_value"),
     "stop empty": Case({"stop": ""}, "stop.0", "invalid_value"),
     "stop a number": Case({"stop": 1}, "stop", "invalid_value"),
     "five stops": Case({"stop": list("abcde")}, "stop", "invalid_value"),

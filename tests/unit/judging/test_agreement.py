@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.tasks.judging.agreement import HIGH, LOW, contradiction, without_contradictions
+from app.tasks.judging.agreement import FAIR, HIGH, LOW, contradiction, without_contradictions
 
 PRAISE = (
     "핵심 개념을 매우 잘 설명했습니다.",
@@ -18,9 +18,15 @@ PRAISE = (
 BLAME = (
     "설명이 매우 부족합니다.",
     "개념을 잘못 이해하고 있습니다.",
-    "질문과 무관한 답변입니다.",
+    "설명이 모호하고 근거도 없습니다.",
     "답변을 하지 않았습니다.",
     "The answer is wrong and short.",
+)
+MISSED = (
+    "답변은 핵심을 벗어났거나 내용이 부족한 답변입니다.",
+    "질문과 무관한 답변입니다.",
+    "불성실한 답변입니다.",
+    "The answer is off-topic.",
 )
 FITS_LOW = (
     "잘 설명했다고 보기 어렵습니다.",
@@ -50,6 +56,19 @@ def test_blame_contradicts_high_scores_only(text: str, score: int) -> None:
     found = contradiction(text, score)
     assert (found is not None) == (score >= HIGH)
     assert found is None or found in text
+
+
+@pytest.mark.parametrize("text", MISSED)
+@pytest.mark.parametrize("score", range(11))
+def test_who_passes_has_not_missed_the_question(text: str, score: int) -> None:
+    assert (contradiction(text, score) is not None) == (score >= FAIR)
+
+
+@pytest.mark.parametrize(
+    "text", ["핵심을 벗어나지 않은 답변입니다.", "깊이가 부족한 부분이 있습니다.", "조금 모호합니다."]
+)
+def test_a_passing_answer_may_lack_something(text: str) -> None:
+    assert contradiction(text, FAIR) is None
 
 
 @pytest.mark.parametrize("text", FITS_LOW)

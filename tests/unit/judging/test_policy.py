@@ -1,5 +1,6 @@
 """Which steps are allowed follows from documented rules, whatever the case looks like."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -141,6 +142,12 @@ def test_the_score_of_an_answer_that_may_be_followed_up_matters() -> None:
     assert score_matters(case(3, follow_up_count=0))
     assert not score_matters(case(0))
     assert not score_matters(case(1, "모르겠습니다."))
+
+
+@given(st.floats(0, 10) | st.sampled_from([2.5, 6.5]))
+def test_the_rules_see_the_score_that_the_caller_sees(measured: float) -> None:
+    seen = math.floor(measured + 0.5)
+    assert allowed(case(), measured) == allowed(case(), float(seen))
 
 
 def test_an_open_answer_does_not_end_a_phase() -> None:
