@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
-from bench import interview
+from bench import answers, interview
 from bench.gateways import GATEWAYS, OURS, PLAIN, Subject, install, started
 from bench.measure import DIRECT, Figures, chat, median, one_round
 from bench.processes import stop_on_signals
@@ -33,7 +33,10 @@ class Section(Protocol):
     run: Callable[[argparse.Namespace], int]
 
 
-SECTIONS: Mapping[str, Section] = {"interview": cast("Section", interview)}
+SECTIONS: Mapping[str, Section] = {
+    "interview": cast("Section", interview),
+    "answers": cast("Section", answers),
+}
 
 
 def main() -> None:

@@ -122,6 +122,10 @@ _FEEDBACK_SYSTEM = """당신은 IT 기업의 시니어 개발자이자 면접관
 - 9~10점: 깊이와 경험이 모두 드러나는 답변
 반드시 다음 JSON 형식으로만 응답하세요.
 {"feedback": "두세 문장", "score": 7, "needsFollowUp": true, "followUpQuestion": "꼬리 질문"}"""
+_REPORT_SYSTEM = """당신은 면접 결과를 종합하는 평가자입니다. 모든 질문과 답변을 검토해 최종 리포트를 작성하세요.
+반드시 다음 JSON 형식으로만 응답하세요.
+{"recommendedTopics": ["주제"], "overallScore": 7, "questionFeedbacks": [{"question": "", "userAnswer": "", \
+"detailedFeedback": "", "recommendedAnswer": "", "score": 5}]}"""
 _RESUME = "쇼핑몰 주문 시스템을 개발하면서 조회 성능을 개선하고 결제 연동을 안정화했습니다. "
 _PORTFOLIO = "주문 조회를 캐시로 옮겨 응답 시간을 줄였고, 장애를 겪은 뒤 재시도와 알림을 더했습니다. "
 _SYSTEM_LENGTH = 1900  # characters
@@ -151,6 +155,12 @@ def feedback_prompt(candidate: str, question: str, answer: str) -> Prompt:
     """A feedback call about one answer; two candidates never send the same."""
     user = f"지원자: {candidate}\n질문: {question}\n답변: {answer}\n위 답변을 평가해 주세요."
     return {"system_prompt": _FEEDBACK_SYSTEM, "user_prompt": user}
+
+
+def report_prompt(candidate: str, asked: Sequence[tuple[str, str]]) -> Prompt:
+    """A report call over the whole interview."""
+    blocks = (f"[질문 {n}] {question}\n[답변] {answer}\n점수: {SCORE}" for n, (question, answer) in enumerate(asked, 1))
+    return {"system_prompt": _REPORT_SYSTEM, "user_prompt": f"지원자: {candidate}\n\n" + "\n\n".join(blocks)}
 
 
 def script(*, plainly: bool) -> dict[str, Any]:

@@ -24,3 +24,8 @@ def replaced(text: str, section: str, lines: Sequence[str]) -> str:
     if not found or not ended:
         raise RuntimeError(f"{DOCUMENT.name} has no place for the tables of {section}: {begin} ... {_END}")
     return "\n".join([before + begin, *lines, _END]) + after
+
+
+def row(cells: Sequence[object]) -> str:
+    """One row of a table."""
+    return "| " + " | ".join(map(str, cells)) + " |"

@@ -23,7 +23,7 @@ from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 from bench.caller import TURNS, feedback_prompt, script, step_prompt
-from bench.document import put
+from bench.document import put, row
 from bench.gateways import OURS, PLAIN
 from bench.interview_stage import Stage, Tokens, stage
 from evals.first_sentence import Heard, listen
@@ -170,15 +170,13 @@ def table(found: Mapping[tuple[int, str], Played], conditions: str) -> list[str]
         "interviews", "", "first sentence p50 / p90 s", "whole step s", "feedback and first sentence s", "failed",
         "completion tokens", "prompt tokens computed / sent",
     )  # fmt: skip
-    rows = [conditions, "", _row(head), "|---" * len(head) + "|"]
+    rows = [conditions, "", row(head), "|---" * len(head) + "|"]
     for (count, name), one in found.items():
         spent, per = one.tokens, one.interviews
         sentence = f"{one.median(_sentence):.2f} / {one.tail(_sentence):.2f}"
         whole, answered = f"{one.median(_whole):.2f}", f"{one.median(_answered):.2f}"
         prompt = f"{spent.computed / per:,.0f} / {spent.prompt / per:,.0f}"
-        rows.append(
-            _row((count, name, sentence, whole, answered, one.failed, f"{spent.completion / per:,.0f}", prompt))
-        )
+        rows.append(row((count, name, sentence, whole, answered, one.failed, f"{spent.completion / per:,.0f}", prompt)))
     rows.append("")
     for count in sorted({count for count, _ in found}):
         ours, plain = found[count, OURS], found[count, PLAIN]
@@ -187,10 +185,6 @@ def table(found: Mapping[tuple[int, str], Played], conditions: str) -> list[str]
             f"for {ours.tokens.completion / max(1, plain.tokens.completion):.2f} times the completion tokens."
         )
     return rows
-
-
-def _row(cells: Sequence[object]) -> str:
-    return "| " + " | ".join(map(str, cells)) + " |"
 
 
 def sooner(ours: Played, plain: Played) -> float:

@@ -79,6 +79,12 @@ class Engine:
         with urlopen(f"http://127.0.0.1:{self.port}/_bench?{query}", timeout=5) as answer:
             answer.read()
 
+    def counts(self) -> tuple[int, int]:
+        """Chats that it was asked for so far, and chunks that it has sent."""
+        with urlopen(f"http://127.0.0.1:{self.port}/_bench?", timeout=5) as answer:
+            found = json.load(answer)
+        return found["calls"], found["chunks"]
+
     def cpu(self) -> float:
         """CPU seconds it has used."""
         return cpu_seconds(self.pid)
