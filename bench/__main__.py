@@ -13,15 +13,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
-from bench import answers, interview
-from bench.gateways import GATEWAYS, OURS, PLAIN, Subject, install, started
-from bench.measure import DIRECT, Figures, chat, median, one_round
+from bench import answers, flat, interview, short
+from bench.gateways import GATEWAYS, Subject, install, started
+from bench.measure import DIRECT, Figures, chat, one_round
 from bench.processes import stop_on_signals
 from bench.streams import open_streams
 from bench.tools import Engine, engine
 
-_RECORDED = Path(__file__).parent / "recorded.json"
-_ALLOWED = 1.3  # times the recorded ratio
 _AS_WRITTEN = argparse.RawTextHelpFormatter
 
 
@@ -36,6 +34,7 @@ class Section(Protocol):
 SECTIONS: Mapping[str, Section] = {
     "interview": cast("Section", interview),
     "answers": cast("Section", answers),
+    "flat": cast("Section", flat),
 }
 
 
@@ -59,7 +58,7 @@ def main() -> None:
         if options.section:
             sys.exit(SECTIONS[options.section].run(options))
         if options.short:
-            sys.exit(_short(record=options.record))
+            sys.exit(short.run(record=options.record))
         if options.streams:
             open_streams(options.streams, options.gap)
             return
@@ -103,22 +102,6 @@ def compare(names: Sequence[str], rounds: int, seconds: float) -> tuple[dict[str
                     flush=True,
                 )
     return found, subjects
-
-
-def _short(*, record: bool) -> int:
-    found, _ = compare((OURS, PLAIN), 5, 1.0)
-    ours, plain = median(found[OURS]), median(found[PLAIN])
-    ratio = {"request": ours.request / plain.request, "chunk": ours.chunk / plain.chunk}
-    if record:
-        _RECORDED.write_text(json.dumps(ratio, indent=2) + "\n")
-        return 0
-    recorded = json.loads(_RECORDED.read_text())
-    worse = [name for name, value in ratio.items() if value > _ALLOWED * recorded[name]]
-    for name, value in ratio.items():
-        print(f"CPU per {name}: {value:.4f} of the plain service's; recorded: {recorded[name]:.4f}")
-    for name in worse:
-        print(f"CPU per {name} is more than {_ALLOWED:g} times the recorded ratio. See docs/benchmarks.md.")
-    return 1 if worse else 0
 
 
 if __name__ == "__main__":

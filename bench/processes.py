@@ -1,6 +1,7 @@
 """Processes, seen from outside: what a tree of them has cost, what it holds, and on which core it runs."""
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -29,6 +30,12 @@ def stop_on_signals() -> None:
 def _stop(number: int, _: object) -> NoReturn:
     signal.signal(number, signal.SIG_IGN)  # a second one must not cut the clean-up short
     sys.exit(128 + number)
+
+
+def open_many_files() -> None:
+    """Let this process and those that it starts hold as many sockets as the machine allows."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def free_port() -> int:

@@ -196,7 +196,7 @@ static int get(conn *c, const char *head) {
     if (strstr(head, "GET /v1/loads"))
         return json(c, "{\"loads\":[{\"num_running_reqs\":0,\"num_waiting_reqs\":0,\"max_running_requests\":100000,\"token_usage\":0.1}]}");
     if (strstr(head, "GET /v1/models"))
-        return json(c, "{\"object\":\"list\",\"data\":[{\"id\":\"bench\",\"object\":\"model\",\"created\":1795403409,\"owned_by\":\"sglang\",\"root\":\"bench\",\"parent\":null,\"max_model_len\":32768}]}");
+        return json(c, "{\"object\":\"list\",\"data\":[{\"id\":\"bench\",\"object\":\"model\",\"created\":1795403409,\"owned_by\":\"sglang\",\"root\":\"bench\",\"parent\":null,\"max_model_len\":131072}]}");
     return json(c, "{\"status\":\"ok\",\"model_path\":\"bench\",\"served_model_name\":\"bench\",\"model_type\":\"qwen3\",\"is_generation\":true,\"tp_size\":1,\"dp_size\":1,\"max_total_num_tokens\":1000000,\"version\":\"0.5.23\"}");
 }
 
