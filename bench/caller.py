@@ -30,7 +30,7 @@ class Turn:
     thought: str
 
 
-# First sentences of 11 to 41 characters, as often one question alone as a few words before it.
+# First sentences of 11 to 42 characters; two messages of six are one question alone.
 TURNS: Sequence[Turn] = (
     Turn(
         "",
