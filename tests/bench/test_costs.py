@@ -12,7 +12,7 @@ from bench.answers import table as table_of_answers
 from bench.document import DOCUMENT, replaced
 from bench.flat import Costs
 from bench.flat import table as table_of_flatness
-from bench.short import RECORDED, compared
+from bench.short import RECORDED, compared, medians
 from tests.support.service import ROOT
 
 
@@ -61,6 +61,11 @@ def test_a_ratio_fails_only_when_it_is_thirty_percent_above_its_record() -> None
     lines, worse = compared({"request": 0.131, "chunk": 0.2}, recorded)
     assert worse
     assert lines[-1].startswith("CPU per request is more than 1.3 times the recorded ratio.")
+
+
+def test_a_round_in_which_the_machine_was_busy_changes_no_ratio() -> None:
+    ours, plain = {"request": [1.0, 3.0, 1.1], "chunk": [1.0]}, {"request": [10.0, 30.0, 10.0], "chunk": [4.0]}
+    assert medians(ours, plain) == {"request": pytest.approx(0.1), "chunk": 0.25}
 
 
 def test_the_record_holds_both_ratios() -> None:
