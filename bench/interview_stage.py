@@ -119,7 +119,7 @@ def _embedded() -> Generator[Stage]:
     def command(port: int, engine: int) -> Sequence[str]:
         return [*GATEWAYS[OURS].command(port, engine), "--embedded"]
 
-    ours = replace(_with(OURS, {"LOG_LEVEL": "ERROR"}), command=command)
+    ours = replace(_with(OURS, {"LOG_LEVEL": "ERROR", "REQUEST_TIMEOUT": "600"}), command=command)
     with ExitStack() as stack:
         subject = stack.enter_context(started(ours, 0, _WARM, cores=ALL_CORES))  # the engine is its child
         child, port = _listening_child(subject.pid or 0)

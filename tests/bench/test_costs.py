@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -14,6 +15,10 @@ from bench.flat import Costs
 from bench.flat import table as table_of_flatness
 from bench.short import RECORDED, compared, medians
 from tests.support.service import ROOT
+
+needs_compiler = pytest.mark.skipif(
+    not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="the engine and the load generator are programs in C"
+)
 
 
 def bench(*arguments: str) -> str:
@@ -79,6 +84,7 @@ def test_the_document_has_a_place_for_each_table(section: str) -> None:
     assert text.count("<!-- end -->") == DOCUMENT.read_text().count("<!-- end -->")
 
 
+@needs_compiler
 @pytest.mark.timeout(200)
 def test_a_short_run_counts_what_each_task_asks_of_the_engine() -> None:
     found = re.findall(
@@ -91,6 +97,7 @@ def test_a_short_run_counts_what_each_task_asks_of_the_engine() -> None:
     assert all(int(chunks) > 50 for _, _, chunks in found)
 
 
+@needs_compiler
 @pytest.mark.timeout(200)
 def test_a_short_run_tells_the_cost_at_each_number_of_connections() -> None:
     told = bench("flat", "--rounds", "1", "--seconds", "0.2")

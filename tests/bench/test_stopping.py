@@ -1,5 +1,6 @@
 """A benchmark that is stopped leaves nothing behind, however it is stopped."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,7 +10,12 @@ import pytest
 
 from tests.support.service import ROOT, wait_until
 
+needs_compiler = pytest.mark.skipif(
+    not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="the engine and the load generator are programs in C"
+)
 
+
+@needs_compiler
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_no_process_outlives_the_benchmark(sign: signal.Signals) -> None:
