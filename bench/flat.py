@@ -69,10 +69,12 @@ def run(options: argparse.Namespace) -> int:
         def cost(count: int, size: int, seconds: float) -> float:
             body = chat(stream=False, size=size * 1024)
             once, first = measured(subject, body, connections=count, seconds=0)  # what opening them costs
-            cpu, load = measured(subject, body, connections=count, seconds=seconds)
+            cpu, load = measured(subject, body, connections=count, seconds=seconds + count / 1000)
+            if load.requests <= first.requests:
+                raise RuntimeError(f"{count} connections: one answer each in {seconds:g} s is too few; more --seconds")
             return (cpu - once) / (load.requests - first.requests) * _MICRO
 
-        cost(max(CONNECTIONS), 1, 0.2)  # what is made once is made
+        measured(subject, chat(stream=False), connections=max(CONNECTIONS), seconds=0)  # what is made once is made
         for number in range(options.rounds):
             for count, costs in connections.items():
                 costs.append(cost(count, 1, options.seconds))
