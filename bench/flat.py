@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from bench.document import put, row
-from bench.gateways import GATEWAYS, OURS, started
-from bench.measure import chat, measured
+from bench.gateways import GATEWAYS, OURS, Subject, started
+from bench.measure import MICRO, chat, measured
 from bench.processes import open_many_files
 from bench.tools import engine
 
@@ -20,7 +20,7 @@ CONNECTIONS = (1, 10, 100, 1000)
 KILOBYTES = (1, 25, 50, 100)
 _SMALL_CONNECTIONS = 8  # while the prompt grows
 ALLOWED = 1.2  # times the least
-_MICRO = 1e6
+_TIMES = 3  # answers on each connection, at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,21 +65,12 @@ def run(options: argparse.Namespace) -> int:
     connections: dict[int, list[float]] = {count: [] for count in CONNECTIONS}
     kilobytes: dict[int, list[float]] = {size: [] for size in KILOBYTES}
     with engine() as machine, started(GATEWAYS[OURS], machine.port, json.dumps(chat(stream=False)).encode()) as subject:
-
-        def cost(count: int, size: int, seconds: float) -> float:
-            body = chat(stream=False, size=size * 1024)
-            once, first = measured(subject, body, connections=count, seconds=0)  # what opening them costs
-            cpu, load = measured(subject, body, connections=count, seconds=seconds + count / 1000)
-            if load.requests <= first.requests:
-                raise RuntimeError(f"{count} connections: one answer each in {seconds:g} s is too few; more --seconds")
-            return (cpu - once) / (load.requests - first.requests) * _MICRO
-
         measured(subject, chat(stream=False), connections=max(CONNECTIONS), seconds=0)  # what is made once is made
         for number in range(options.rounds):
             for count, costs in connections.items():
-                costs.append(cost(count, 1, options.seconds))
+                costs.append(_cost(subject, count, 1, options.seconds))
             for size, costs in kilobytes.items():
-                costs.append(cost(_SMALL_CONNECTIONS, size, options.seconds))
+                costs.append(_cost(subject, _SMALL_CONNECTIONS, size, options.seconds))
             print(f"round {number + 1} of {options.rounds}", flush=True)
     found = Costs(_medians(connections), _medians(kilobytes))
     lines = table(found)
@@ -87,6 +78,21 @@ def run(options: argparse.Namespace) -> int:
     if options.write:
         put("flat", lines)
     return int(max(found.spread, found.growth) > ALLOWED)
+
+
+def _cost(subject: Subject, count: int, size: int, seconds: float) -> float:
+    """Microseconds of CPU a request, on connections that are open; longer than ``seconds`` if too few were answered.
+
+    Raises:
+        RuntimeError: they are too few in eight times the time.
+    """
+    body = chat(stream=False, size=size * 1024)
+    once, first = measured(subject, body, connections=count, seconds=0)  # what opening them costs
+    for longer in (1, 2, 4, 8):
+        cpu, load = measured(subject, body, connections=count, seconds=longer * seconds)
+        if load.requests >= _TIMES * first.requests:
+            return (cpu - once) / (load.requests - first.requests) * MICRO
+    raise RuntimeError(f"{count} connections had too few answers in {8 * seconds:g} s: give more --seconds")
 
 
 def _medians(of: Mapping[int, Sequence[float]]) -> Mapping[int, float]:
