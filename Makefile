@@ -14,7 +14,7 @@ run: $(VENV)/.runtime  ## Start the whole service on this machine's CPU: embedde
 test: $(VENV)/.dev fetch-test-models  ## Run the tests, end to end on the embedded engine included
 	$(BIN)/pytest -m "not sglang and not container and not prometheus"
 
-bench: $(VENV)/.dev  ## Measure CPU, latency and memory beside other gateways, about five minutes; ARGS="--short" for CI
+bench: $(VENV)/.dev  ## Measure CPU, latency and memory beside other gateways, five minutes; ARGS=interview, answers, flat or "--short"
 	$(BIN)/python -m bench $(ARGS)
 
 chaos: $(VENV)/.dev  ## Overload, faults and failures from a seed, about five minutes; ARGS="NAME --seed N" for the long form

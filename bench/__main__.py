@@ -7,25 +7,43 @@ plain service only, and fails if the ratio got worse than the recorded one.
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
+from typing import Protocol, cast
 
-from bench.gateways import GATEWAYS, OURS, PLAIN, Subject, install, started
-from bench.measure import DIRECT, Figures, chat, median, one_round
+from bench import answers, flat, interview, short
+from bench.gateways import GATEWAYS, Subject, install, started
+from bench.measure import DIRECT, Figures, chat, one_round
+from bench.processes import stop_on_signals
 from bench.streams import open_streams
 from bench.tools import Engine, engine
 
-_RECORDED = Path(__file__).parent / "recorded.json"
-_ALLOWED = 1.3  # times the recorded ratio
+_AS_WRITTEN = argparse.RawTextHelpFormatter
+
+
+class Section(Protocol):
+    """A module that measures something of its own."""
+
+    __doc__: str | None
+    add_options: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+SECTIONS: Mapping[str, Section] = {
+    "interview": cast("Section", interview),
+    "answers": cast("Section", answers),
+    "flat": cast("Section", flat),
+}
 
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(
-        prog="make bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__, formatter_class=_AS_WRITTEN)
+    sections = parser.add_subparsers(dest="section", metavar="SECTION", help="something else than gateways:")
+    for name, section in SECTIONS.items():
+        section.add_options(sections.add_parser(name, description=section.__doc__, formatter_class=_AS_WRITTEN))
     parser.add_argument("--short", action="store_true", help="ours and the plain service; compare with the record")
     parser.add_argument("--record", action="store_true", help="with --short: keep the ratio as the new record")
     parser.add_argument("--streams", type=int, help="open so many streams at once instead; memory and delays")
@@ -35,15 +53,20 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
     parser.add_argument("--json", type=Path, help="write every round there")
     options = parser.parse_args()
+    stop_on_signals()
     try:
+        if options.section:
+            sys.exit(SECTIONS[options.section].run(options))
         if options.short:
-            sys.exit(_short(record=options.record))
+            sys.exit(short.run(record=options.record))
         if options.streams:
             open_streams(options.streams, options.gap)
             return
         found, subjects = compare(options.only.split(","), options.rounds, options.seconds)
     except RuntimeError as error:
         sys.exit(f"bench: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
     if options.json:
         options.json.write_text(json.dumps({name: [vars_of(one) for one in rounds] for name, rounds in found.items()}))
     if set(options.only.split(",")) == set(GATEWAYS):
@@ -79,22 +102,6 @@ def compare(names: Sequence[str], rounds: int, seconds: float) -> tuple[dict[str
                     flush=True,
                 )
     return found, subjects
-
-
-def _short(*, record: bool) -> int:
-    found, _ = compare((OURS, PLAIN), 5, 1.0)
-    ours, plain = median(found[OURS]), median(found[PLAIN])
-    ratio = {"request": ours.request / plain.request, "chunk": ours.chunk / plain.chunk}
-    if record:
-        _RECORDED.write_text(json.dumps(ratio, indent=2) + "\n")
-        return 0
-    recorded = json.loads(_RECORDED.read_text())
-    worse = [name for name, value in ratio.items() if value > _ALLOWED * recorded[name]]
-    for name, value in ratio.items():
-        print(f"CPU per {name}: {value:.4f} of the plain service's; recorded: {recorded[name]:.4f}")
-    for name in worse:
-        print(f"CPU per {name} is more than {_ALLOWED:g} times the recorded ratio. See docs/benchmarks.md.")
-    return 1 if worse else 0
 
 
 if __name__ == "__main__":

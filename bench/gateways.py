@@ -125,12 +125,13 @@ def install(gateway: Gateway) -> None:
 
 
 @contextmanager
-def started(gateway: Gateway, engine_port: int, body: bytes) -> Generator[Subject]:
+def started(gateway: Gateway, engine_port: int, body: bytes, cores: int | str = GATEWAY_CORE) -> Generator[Subject]:
     """``gateway`` in front of the engine, once it has answered its first chat."""
+    CACHE.mkdir(exist_ok=True)
     port, log = free_port(), CACHE / f"{gateway.name.replace(' ', '-')}.log"
     begun = time.monotonic()
     command, environment = gateway.command(port, engine_port), gateway.environment(port, engine_port)
-    with running(command, core=GATEWAY_CORE, log=log, environment=environment) as process:
+    with running(command, core=cores, log=log, environment=environment) as process:
         url = f"http://127.0.0.1:{port}"
         if gateway.ready:
             wait_for(url + gateway.ready, process, log)

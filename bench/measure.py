@@ -11,9 +11,9 @@ from bench.processes import cpu_seconds
 from bench.tools import Engine, Run, load
 
 DIRECT = "direct"
-_SATURATING = 32
-_TOKENS, _GAP = 100, 0.02
-_MICRO = 1e6
+SATURATING = 32
+TOKENS, GAP = 100, 0.02
+MICRO = 1e6
 
 _SYSTEM = (
     "당신은 백엔드 개발자 면접관입니다. 지원자의 답변을 듣고 한 주제에 두 번까지 꼬리 질문을 합니다. "
@@ -63,19 +63,19 @@ def one_round(engine: Engine, subject: Subject, seconds: float) -> Figures:
     """All figures once, in about three times ``seconds``."""
     plain, streamed = chat(stream=False), chat(stream=True)
     engine.configure(tokens=64)
-    load(subject.port, CHAT_PATH, plain, connections=_SATURATING, seconds=0.2)
+    load(subject.port, CHAT_PATH, plain, connections=SATURATING, seconds=0.2)
     tools = engine.cpu()
-    cost, busy = measured(subject, plain, connections=_SATURATING, seconds=seconds)
+    cost, busy = measured(subject, plain, connections=SATURATING, seconds=seconds)
     tools = (engine.cpu() - tools + busy.cpu) / busy.seconds
     _, single = measured(subject, plain, connections=1, seconds=seconds)
-    engine.configure(tokens=_TOKENS, gap=_GAP)
-    streaming, streams = measured(subject, streamed, connections=_SATURATING, seconds=seconds)
+    engine.configure(tokens=TOKENS, gap=GAP)
+    streaming, streams = measured(subject, streamed, connections=SATURATING, seconds=seconds)
     return Figures(
-        request=cost / busy.requests * _MICRO,
+        request=cost / busy.requests * MICRO,
         rate=busy.requests / busy.seconds,
         p50=single.whole["p50"],
         p99=single.whole["p99"],
-        chunk=streaming / streams.chunks * _MICRO,
+        chunk=streaming / streams.chunks * MICRO,
         ttft=streams.first["p50"],
         ttft_p99=streams.first["p99"],
         delay=streams.delay["p50"],

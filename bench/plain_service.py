@@ -14,7 +14,7 @@ from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletion
 from pydantic import BaseModel
 
-client = AsyncOpenAI(base_url=os.environ["ENGINE_URL"] + "/v1", api_key="none")
+client = AsyncOpenAI(base_url=os.environ["ENGINE_URL"] + "/v1", api_key=os.environ.get("ENGINE_KEY", "none"))
 app = FastAPI()
 
 
@@ -57,9 +57,10 @@ class TaskRequest(BaseModel):
     user_prompt: str
 
 
+@app.post("/api/feedback")
 @app.post("/api/interview/step")
-async def step(request: TaskRequest) -> dict[str, Any]:
-    """The next step of an interview, in the JSON that the prompt asks for."""
+async def task(request: TaskRequest) -> dict[str, Any]:
+    """Feedback on an answer, or the next step of an interview, in the JSON that the prompt asks for."""
     answer = await client.chat.completions.create(
         model=os.environ.get("MODEL", "bench"),
         messages=[

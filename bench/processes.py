@@ -1,17 +1,41 @@
 """Processes, seen from outside: what a tree of them has cost, what it holds, and on which core it runs."""
 
 import os
+import resource
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 _PATIENCE = 120.0  # seconds for a process to answer; LiteLLM takes 20
+
+
+def on_core(core: int | str, command: Sequence[str]) -> list[str]:
+    """``command`` on a core (or several, by commas); the kernel kills it if this process dies without doing so."""
+    return ["setpriv", "--pdeathsig", "KILL", "taskset", "-c", str(core), *command]
+
+
+def stop_on_signals() -> None:
+    """Let SIGTERM unwind as Ctrl-C does, so that whatever was started is ended."""
+    signal.signal(signal.SIGTERM, _stop)
+
+
+def _stop(number: int, _: object) -> NoReturn:
+    signal.signal(number, signal.SIG_IGN)  # a second one must not cut the clean-up short
+    sys.exit(128 + number)
+
+
+def open_many_files() -> None:
+    """Let this process and those that it starts hold as many sockets as the machine allows."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def free_port() -> int:
@@ -62,13 +86,13 @@ def memory_bytes(pid: int) -> int:
 
 @contextmanager
 def running(
-    command: Sequence[str], *, core: int, log: Path, environment: Mapping[str, str] | None = None
+    command: Sequence[str], *, core: int | str, log: Path, environment: Mapping[str, str] | None = None
 ) -> Generator[subprocess.Popen[bytes]]:
     """``command`` on one core while the body runs; its whole group is ended after."""
     variables = {**os.environ, **(environment or {})}
     with log.open("wb") as sink:
         process = subprocess.Popen(
-            ["taskset", "-c", str(core), *command],
+            on_core(core, command),
             stdout=sink,
             stderr=sink,
             env=variables,

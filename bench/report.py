@@ -11,11 +11,11 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from bench.document import DOCUMENT, put
 from bench.gateways import LITELLM, OURS, PLAIN, ROUTER, Subject
 from bench.measure import DIRECT, Figures, median
 
-_DOCS = Path(__file__).parent.parent / "docs"
-_BEGIN, _END = "<!-- written by make bench -->", "<!-- end -->"
+_DOCS = DOCUMENT.parent
 _COLUMNS = (
     "| | CPU us a request | requests/s on its core | added p50 ms, one connection | p99 ms | CPU us a chunk "
     "| TTFT p50 / p99 ms | chunk delay p50 / p99 ms | ready in s | memory MB |"
@@ -26,11 +26,7 @@ _OURS, _OTHERS = "#2b6cb0", "#a0aec0"
 def write(found: Mapping[str, Sequence[Figures]], subjects: Sequence[Subject], rounds: int, seconds: float) -> None:
     """Put the tables of this run into docs/benchmarks.md, between its two marks, and draw the plot."""
     medians = {name: median(rows) for name, rows in found.items()}
-    document = _DOCS / "benchmarks.md"
-    before, _, rest = document.read_text().partition(_BEGIN)
-    after = rest.partition(_END)[2]
-    tables = "\n".join([_conditions(rounds, seconds, medians), "", *_table(medians, subjects), "", *_ratios(medians)])
-    document.write_text(f"{before}{_BEGIN}\n{tables}\n{_END}{after}")
+    put("gateways", [_conditions(rounds, seconds, medians), "", *_table(medians, subjects), "", *_ratios(medians)])
     _plot({name: one for name, one in medians.items() if name != DIRECT})
 
 

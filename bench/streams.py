@@ -1,13 +1,12 @@
 """What open streams cost: memory for each, and how late the latest chunk is. ``make bench ARGS="--streams 5000"``."""
 
 import json
-import resource
 import threading
 import time
 
 from bench.gateways import GATEWAYS, OURS, started
 from bench.measure import chat, measured
-from bench.processes import memory_bytes
+from bench.processes import memory_bytes, open_many_files
 from bench.tools import engine
 
 _LASTS = 20.0  # seconds, so that all are open together
@@ -16,8 +15,7 @@ _MICRO = 1e6
 
 def open_streams(count: int, gap: float) -> None:
     """Open ``count`` streams at once, with a chunk each ``gap`` seconds, and print the figures."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    open_many_files()
     body = json.dumps(chat(stream=False)).encode()
     with engine() as machine, started(GATEWAYS[OURS], machine.port, body) as subject:
         pid = subject.pid or 0

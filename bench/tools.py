@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
-from bench.processes import cpu_seconds, free_port, running, wait_for
+from bench.processes import cpu_seconds, free_port, on_core, running, wait_for
 
 HERE = Path(__file__).parent
 CACHE = HERE.parent / ".bench"
 _LAST = (os.cpu_count() or 1) - 1
 GATEWAY_CORE, TOOL_CORE = (int(core) for core in os.environ.get("BENCH_CORES", f"0,{_LAST}").split(","))
+ALL_CORES = f"{GATEWAY_CORE},{TOOL_CORE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,12 @@ class Engine:
         with urlopen(f"http://127.0.0.1:{self.port}/_bench?{query}", timeout=5) as answer:
             answer.read()
 
+    def counts(self) -> tuple[int, int]:
+        """Chats that it was asked for so far, and chunks that it has sent."""
+        with urlopen(f"http://127.0.0.1:{self.port}/_bench?", timeout=5) as answer:
+            found = json.load(answer)
+        return found["calls"], found["chunks"]
+
     def cpu(self) -> float:
         """CPU seconds it has used."""
         return cpu_seconds(self.pid)
@@ -101,8 +108,8 @@ def load(port: int, path: str, body: object, *, connections: int, seconds: float
     """
     file = CACHE / "body.json"
     file.write_text(json.dumps(body, ensure_ascii=False, separators=(",", ":")))
-    command = ["taskset", "-c", str(TOOL_CORE), str(build("load")), str(port), path, str(file), str(connections)]
-    done = subprocess.run([*command, str(seconds), *headers], capture_output=True, text=True, check=False)
+    command = [str(build("load")), str(port), path, str(file), str(connections), str(seconds), *headers]
+    done = subprocess.run(on_core(TOOL_CORE, command), capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"load generator: {done.stderr.strip()}")
     found: dict[str, Any] = json.loads(done.stdout)

@@ -10,8 +10,9 @@ import http.client
 import json
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 _PROMPT = {
@@ -23,22 +24,23 @@ _PROMPT = {
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """Seconds from the request to the end of the first sentence and to the whole answer."""
+    """Seconds from the request to the end of the first sentence and to the whole answer, and that answer."""
 
     sentence: float
     whole: float
+    result: Mapping[str, Any]
 
 
-def listen(url: str) -> Heard:
-    """One interview step, heard while it is written.
+def listen(url: str, prompt: Mapping[str, str] = _PROMPT) -> Heard:
+    """One interview step, heard while it is written; a step that ends the phase says nothing, and is heard whole.
 
     Raises:
-        RuntimeError: the service refused, or the step had no message.
+        RuntimeError: the service refused, or the stream ended without a result.
     """
     address = urlsplit(url)
     connection = http.client.HTTPConnection(address.hostname or "127.0.0.1", address.port, timeout=300)
     started = time.perf_counter()
-    body = json.dumps(_PROMPT).encode()
+    body = json.dumps(prompt).encode()
     connection.request("POST", "/api/interview/step?stream=true", body, {"content-type": "application/json"})
     response = connection.getresponse()
     if response.status != http.client.OK:
@@ -49,13 +51,12 @@ def listen(url: str) -> Heard:
             sentence = time.perf_counter() - started
         if name == "result":
             connection.close()
-            if sentence is None:
-                break
-            return Heard(sentence, time.perf_counter() - started)
-    raise RuntimeError("the step said nothing to the candidate; ask again")
+            whole = time.perf_counter() - started
+            return Heard(whole if sentence is None else sentence, whole, data)
+    raise RuntimeError("the stream ended without a result; ask again")
 
 
-def _events(response: http.client.HTTPResponse) -> Iterator[tuple[str, dict[str, object]]]:
+def _events(response: http.client.HTTPResponse) -> Iterator[tuple[str, dict[str, Any]]]:
     name = ""
     while line := response.readline().decode():
         if line.startswith("event: "):

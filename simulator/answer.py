@@ -3,9 +3,10 @@
 import json
 import math
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from simulator.errors import EngineAbort, GrammarError
 from simulator.grammar import Grammar, parse
@@ -21,6 +22,10 @@ _WHERE = {"json": "json_schema_converter.cc:4175", "regex": "regex_converter.cc:
 _REF_WHERE = "json_schema_converter.cc:4181"
 
 
+Script: TypeAlias = tuple[str, ...] | Mapping[str, str]
+"""Exact answers: in turn, or each by a text that the prompt holds (the first that fits)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Constraint:
     """The shape an answer must have."""
@@ -30,15 +35,15 @@ class Constraint:
 
 
 class Author:
-    """Writes answers: first the scripted ones in turn, then derived ones."""
+    """Writes answers: scripted ones where there are such, derived ones else."""
 
-    def __init__(self, script: tuple[str, ...] = ()) -> None:
+    def __init__(self, script: Script = ()) -> None:
         self._script = script
         self._turn = 0
         self._grammars: OrderedDict[Constraint, Grammar] = OrderedDict()
 
-    def set_script(self, script: tuple[str, ...]) -> None:
-        """Give these answers in turn, again from the first after the last."""
+    def set_script(self, script: Script) -> None:
+        """Give these answers; those that come in turn, again from the first after the last."""
         self._script, self._turn = script, 0
 
     def compile(self, constraint: Constraint | None) -> None:
@@ -71,9 +76,9 @@ class Author:
 
     def write(self, prompt: str, constraint: Constraint | None, settings: Settings, index: int) -> str:
         """The answer number `index` to a prompt."""
-        if self._script:
-            self._turn += 1
-            return self._script[(self._turn - 1) % len(self._script)]
+        scripted = self._scripted(prompt)
+        if scripted is not None:
+            return scripted
         if constraint is None:
             return reply(prompt, settings.seed + index)
         rng = dice(seed_of(prompt, settings.seed, index))
@@ -81,6 +86,14 @@ class Author:
             schema: dict[str, Any] = json.loads(constraint.value)
             return SchemaWriter(schema, rng, settings.typical_chars, language_of(prompt)).text()
         return Walker(self._grammar(constraint), rng, settings.typical_chars, language_of(prompt)).text()
+
+    def _scripted(self, prompt: str) -> str | None:
+        if isinstance(self._script, Mapping):
+            return next((answer for text, answer in self._script.items() if text in prompt), None)
+        if not self._script:
+            return None
+        self._turn += 1
+        return self._script[(self._turn - 1) % len(self._script)]
 
     def choices(self, constraint: Constraint | None) -> list[str]:
         """Every text a small constraint allows; empty when there are many or no constraint."""

@@ -23,7 +23,12 @@ def build_parser() -> argparse.ArgumentParser:
             parser.add_argument(option, action=argparse.BooleanOptionalAction, default=None, help=text)
         else:
             parser.add_argument(option, metavar="VALUE", help=text)
-    parser.add_argument("--script", type=Path, metavar="FILE", help="JSON list of exact answers to give in turn")
+    parser.add_argument(
+        "--script",
+        type=Path,
+        metavar="FILE",
+        help="JSON: a list of exact answers to give in turn, or an object of them by a text of the prompt",
+    )
     return parser
 
 

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 
 from pydantic import TypeAdapter, ValidationError
 
+from simulator.answer import Script
 from simulator.engine import Engine
 from simulator.faults import AT_ONCE, Fault, Kind
 from simulator.settings import Settings
@@ -116,15 +117,26 @@ async def set_settings(engine: Engine, exchange: Exchange) -> None:
 
 
 async def set_script(engine: Engine, exchange: Exchange) -> None:
-    """`POST /_sim/script` with a list of answers; an empty list ends the script."""
+    """`POST /_sim/script` with a list of answers, or an object of them by a text of the prompt; empty: no script."""
     engine.author.set_script(script_of(json.loads(exchange.body)))
     await exchange.respond(200, b"{}")
 
 
-def script_of(value: Any) -> tuple[str, ...]:
-    """Answers from a JSON list: strings as they are, anything else as its JSON text."""
-    rows = cast("list[Any]", value)
-    return tuple(row if isinstance(row, str) else json.dumps(row, ensure_ascii=False) for row in rows)
+def script_of(value: Any) -> Script:
+    """Answers from JSON, in a list or in an object: strings as they are, anything else as its JSON text.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if isinstance(value, dict):
+        return {text: _answer(row) for text, row in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return tuple(_answer(row) for row in cast("list[Any]", value))
+    raise ValueError("a script is a list of answers, or an object of answers by a text that the prompt holds")
+
+
+def _answer(row: Any) -> str:
+    return row if isinstance(row, str) else json.dumps(row, ensure_ascii=False)
 
 
 async def reset(engine: Engine, exchange: Exchange) -> None:

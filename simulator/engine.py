@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from simulator.answer import Author
+from simulator.answer import Author, Script
 from simulator.cache import PrefixCache
 from simulator.faults import FaultBoard
 from simulator.metrics import Metrics
@@ -121,7 +121,7 @@ class Engine:
 
 def build_engine(
     settings: Settings,
-    script: tuple[str, ...],
+    script: Script,
     restart: Callable[[float, float], None],
     refuse: Callable[[float], None],
 ) -> Engine:

@@ -14,6 +14,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from simulator.answer import Script
 from simulator.app import Simulator
 from simulator.engine import Engine, build_engine
 from simulator.scheduler import Cut
@@ -36,7 +37,7 @@ class Protocol(HttpToolsProtocol):
 class Process:
     """One running simulator."""
 
-    def __init__(self, settings: Settings, script: tuple[str, ...]) -> None:
+    def __init__(self, settings: Settings, script: Script) -> None:
         self._engine: Engine = build_engine(settings, script, self._restart, self._refuse)
         self._state = ServerState()
         self._config = uvicorn.Config(
@@ -162,6 +163,6 @@ def print_url(url: str) -> None:
     sys.stdout.flush()
 
 
-async def serve_forever(settings: Settings, script: tuple[str, ...]) -> None:
+async def serve_forever(settings: Settings, script: Script) -> None:
     """Run one simulator in this process."""
     await Process(settings, script).run(print_url)

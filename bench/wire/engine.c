@@ -5,7 +5,7 @@
 // One thread, epoll, HTTP/1.1 with keep-alive on loopback. GET /_bench?tokens=N&gap=US&first=US changes what later
 // chats get: N chunks, US microseconds apart, the first one US after the request. A plain chat gets its whole answer
 // after `first`. Each chunk says when it was sent ("@NANOSECONDS " on the monotonic clock), so that its reader knows
-// how long it was under way. ANSWERS holds replies to requests that hold certain texts (bench/answers.py writes it).
+// how long it was under way. The same path tells how many chats and chunks there were. ANSWERS holds replies to requests that hold certain texts (bench/answers.py writes it).
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -36,6 +36,7 @@ typedef struct conn {
 static conn *conns[MAX_FD];
 static conn queue[2];           // [0]: waits for a first chunk, [1]: for a further one. Sorted, because each has one delay
 static int tokens = 64, poller;
+static long calls, sent_chunks; // chats that came, chunks of streams that left
 static uint64_t gap = 20000000, first_gap = 0;
 static char *canned;            // "needle\nPIECES\npiece bytes..." records, see bench/answers.py
 static size_t canned_length;
@@ -165,6 +166,7 @@ static const char *find_canned(const char *body, size_t length) {
 static void step(conn *c) {         // its time has come
     unqueue(c);
     c->due = 0;
+    sent_chunks += !c->plain;
     int failed = c->plain ? plain(c) : c->reply ? canned_piece(c) : piece(c);
     if (failed) return end(c);
     int more = !c->plain && (c->reply || c->tokens_left > 0);
@@ -187,12 +189,14 @@ static int get(conn *c, const char *head) {
         tokens = number(head, "tokens=", tokens);
         gap = (uint64_t)number(head, "gap=", (int)(gap / 1000)) * 1000;
         first_gap = (uint64_t)number(head, "first=", (int)(first_gap / 1000)) * 1000;
-        return json(c, "{}");
+        char counted[96];
+        sprintf(counted, "{\"calls\":%ld,\"chunks\":%ld}", calls, sent_chunks);
+        return json(c, counted);
     }
     if (strstr(head, "GET /v1/loads"))
         return json(c, "{\"loads\":[{\"num_running_reqs\":0,\"num_waiting_reqs\":0,\"max_running_requests\":100000,\"token_usage\":0.1}]}");
     if (strstr(head, "GET /v1/models"))
-        return json(c, "{\"object\":\"list\",\"data\":[{\"id\":\"bench\",\"object\":\"model\",\"created\":1795403409,\"owned_by\":\"sglang\",\"root\":\"bench\",\"parent\":null,\"max_model_len\":32768}]}");
+        return json(c, "{\"object\":\"list\",\"data\":[{\"id\":\"bench\",\"object\":\"model\",\"created\":1795403409,\"owned_by\":\"sglang\",\"root\":\"bench\",\"parent\":null,\"max_model_len\":131072}]}");
     return json(c, "{\"status\":\"ok\",\"model_path\":\"bench\",\"served_model_name\":\"bench\",\"model_type\":\"qwen3\",\"is_generation\":true,\"tp_size\":1,\"dp_size\":1,\"max_total_num_tokens\":1000000,\"version\":\"0.5.23\"}");
 }
 
@@ -214,6 +218,7 @@ static ssize_t request(conn *c) {
     int chat = strstr(c->in, "/chat/completions") != NULL;
     *blank = '\r';
     if (!chat) return json(c, "{}") ? -1 : (ssize_t)(head + length);
+    calls++;
     const char *body = blank + 4;
     c->plain = !memmem(body, length, "\"stream\":true", 13) && !memmem(body, length, "\"stream\": true", 14);
     c->streaming = 1;
@@ -221,6 +226,7 @@ static ssize_t request(conn *c) {
     const char *most = memmem(body, length, "\"max_tokens\":", 13);
     if (most && atoi(most + 13) > 0 && atoi(most + 13) < tokens) c->tokens_left = atoi(most + 13);
     c->reply = c->plain ? NULL : find_canned(body, length);
+    if (c->reply) c->tokens_left = 0;
     if (first_gap) enqueue(&queue[0], c, now() + first_gap);
     else step(c);
     return (ssize_t)(head + length);

@@ -2,7 +2,8 @@
 //
 //     load PORT PATH BODY CONNECTIONS SECONDS [HEADER...]
 //
-// One thread, epoll, HTTP/1.1 with keep-alive on loopback. BODY is a file; each request sends it as it is. Runs for
+// One thread, epoll, HTTP/1.1 with keep-alive on loopback. BODY is a file; each request sends it as it is, but for eight
+// "#" in it, in whose place stands the number of the request, so that no two are alike. Runs for
 // SECONDS (0: until every connection has had one whole answer) and prints one JSON object; times in microseconds.
 // Chunks are counted by the marks "@NANOSECONDS " that the engine puts into them, and timed by them.
 #define _GNU_SOURCE
@@ -36,7 +37,7 @@ typedef struct {
     size_t count, capacity;
 } series;
 
-static char *wire;
+static char *wire, *number;   // the request; where its number stands in it, NULL if nowhere
 static size_t wire_length;
 static uint16_t port;
 static int poller;
@@ -90,6 +91,13 @@ static void begin(conn *c) {
     c->head_done = c->chunked = c->state = c->status = c->close_after = c->first_seen = c->in_mark = 0;
     c->head_length = c->left = 0;
     c->begun = now();
+    if (number) {
+        static uint64_t serial;
+        char digits[24];
+        if (!serial) serial = now() / 1000;     // what an earlier run has sent is another's too
+        snprintf(digits, sizeof digits, "%08u", (unsigned)(++serial % 100000000u));
+        memcpy(number, digits, 8);
+    }
     for (size_t sent = 0; sent < wire_length;) {    // blocking: a request is small or its reader is the subject
         ssize_t n = send(c->fd, wire + sent, wire_length - sent, MSG_NOSIGNAL);
         if (n < 0) break;
@@ -252,6 +260,7 @@ int main(int count, char **arguments) {
     n += sprintf(wire + n, "\r\n");
     memcpy(wire + n, body, length);
     wire_length = (size_t)n + length;
+    number = memmem(wire + n, length, "########", 8);
     poller = epoll_create1(0);
     conn *all = calloc((size_t)connections, sizeof *all);
     uint64_t started = now();

@@ -232,6 +232,14 @@ def test_a_script_is_given_in_turn_and_starts_again(sim: Simulator) -> None:
     assert sim.text() not in ("first", "둘째")
 
 
+def test_a_script_can_answer_by_a_text_of_the_prompt(sim: Simulator) -> None:
+    sim.client.post("/_sim/script", json={"capital of": {"city": "Paris"}, "capital": "no"}).raise_for_status()
+    assert sim.text() == '{"city": "Paris"}'
+    assert sim.text(messages=[{"role": "user", "content": "Is it the capital?"}]) == "no"
+    assert sim.text(messages=[{"role": "user", "content": "Another question"}]) not in ("no", '{"city": "Paris"}')
+    assert sim.client.post("/_sim/script", json="no script").status_code == 422
+
+
 def test_the_state_shows_each_request_as_it_arrived(sim: Simulator) -> None:
     sim.client.post(
         "/v1/chat/completions",

@@ -1,0 +1,205 @@
+"""What a task costs: CPU of the service for a JSON answer, by the engine's calls and chunks that it takes.
+
+    make bench ARGS=answers
+
+The engine in C gives canned answers in SGLang's words, a token a chunk and 10 ms apart, so that no two are read at
+once. No two requests are alike, so none is answered from another's generation.
+"""
+
+import argparse
+import itertools
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+from bench.caller import FEEDBACK, SCORE, SUGGESTION, TURNS, Prompt, feedback_prompt, report_prompt, step_prompt
+from bench.document import put, row
+from bench.gateways import GATEWAYS, OURS, started
+from bench.measure import chat, measured
+from bench.tools import CACHE, engine
+from simulator.tokens import split
+
+PER_CALL, PER_CHUNK = 200.0, 20.0  # microseconds of CPU, at most
+_CONNECTIONS, _GAP = 16, 0.01
+_NUMBER = "########"  # the load generator writes the number of the request there
+_EVENT: Mapping[str, Any] = {
+    "id": "397fde97c17d401389bc93e7019e8b1f",
+    "object": "chat.completion.chunk",
+    "created": 1795403411,
+    "model": "bench",
+}
+_QUESTIONS = 8  # of a report
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """One task in one round.
+
+    Attributes:
+        requests: Answers.
+        calls: Generations that the engine was asked for.
+        chunks: Chunks that it sent.
+        cpu: Seconds of the service's processes.
+    """
+
+    requests: int
+    calls: int
+    chunks: int
+    cpu: float
+
+    @property
+    def per_request(self) -> float:
+        """Microseconds."""
+        return self.cpu / self.requests * 1e6
+
+    @property
+    def allowed(self) -> float:
+        """Microseconds for a request."""
+        return (PER_CALL * self.calls + PER_CHUNK * self.chunks) / self.requests
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of this section."""
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement: %(default)s")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure, and print the table; 1 if a task costs more than it may."""
+    found: dict[str, list[Cost]] = {path: [] for path in TASKS}
+    with engine(canned_file()) as machine, started(GATEWAYS[OURS], machine.port, _chat()) as subject:
+        for path, prompt in TASKS.items():
+            _check(f"http://127.0.0.1:{subject.port}{path}", prompt)
+        machine.configure(tokens=64, gap=_GAP)
+        for path, prompt in TASKS.items():
+            measured(subject, prompt, connections=_CONNECTIONS, seconds=0, path=path)  # what is made once is made
+        for number in range(options.rounds):
+            for path, prompt in TASKS.items():
+                calls, chunks = machine.counts()
+                cpu, load = measured(subject, prompt, connections=_CONNECTIONS, seconds=options.seconds, path=path)
+                now_calls, now_chunks = machine.counts()
+                cost = Cost(load.requests, now_calls - calls, now_chunks - chunks, cpu)
+                found[path].append(cost)
+                print(
+                    f"round {number + 1} of {options.rounds}: {path:20} {cost.per_request:7.0f} us/request, "
+                    f"{cost.per_request / cost.allowed:.2f} of what it may cost",
+                    flush=True,
+                )
+    lines = table(found)
+    print("\n".join(lines))
+    if options.write:
+        put("answers", lines)
+    return int(any(_median(costs) > 1 for costs in found.values()))
+
+
+def _median(costs: Sequence[Cost]) -> float:
+    """Of what a request costs, as a share of what it may."""
+    return statistics.median(cost.per_request / cost.allowed for cost in costs)
+
+
+def table(found: Mapping[str, Sequence[Cost]]) -> list[str]:
+    """Lines of Markdown."""
+    head = ("", "engine calls", "engine chunks", "CPU ms a request", "of what it may cost")
+    rows = [row(head), "|---" * len(head) + "|"]
+    for path, costs in found.items():
+        calls, chunks, cost = (
+            statistics.median(values)
+            for values in zip(
+                *((one.calls / one.requests, one.chunks / one.requests, one.per_request) for one in costs), strict=True
+            )
+        )
+        rows.append(row((f"`{path}`", f"{calls:.1f}", f"{chunks:.0f}", f"{cost / 1000:.2f}", f"{_median(costs):.2f}")))
+    return rows
+
+
+def canned_file() -> Path:
+    """The engine's answers, in the form that ``bench/wire/engine.c`` reads."""
+    CACHE.mkdir(exist_ok=True)
+    file = CACHE / "answers"
+    file.write_bytes(b"".join(record(needle, text) for needle, text in _said().items()))
+    return file
+
+
+def record(needle: str, text: str) -> bytes:
+    """One answer: a line with a text of its requests, then each chunk after its length, then a 0."""
+    choice: dict[str, Any] = {"index": 0, "logprobs": None, "finish_reason": None, "matched_stop": None}
+    pieces: list[bytes] = []
+    for number, token in enumerate(split(text)):
+        role = {"role": "assistant"} if number == 0 else {}
+        delta = {"reasoning_content": None, **role, "content": token}
+        pieces.append(_event([{**choice, "delta": delta, "logprobs": _digit(token) if text.isdecimal() else None}]))
+    stop = {**choice, "delta": {"reasoning_content": None}, "finish_reason": "stop", "matched_stop": 151645}
+    count = len(pieces)
+    usage = {
+        "prompt_tokens": 1412,
+        "completion_tokens": count,
+        "total_tokens": 1412 + count,
+        "prompt_tokens_details": {"cached_tokens": 1384},
+    }
+    pieces.append(_event([stop]) + _event([], usage=usage) + b"data: [DONE]\n\n")
+    return needle.encode() + b"\n" + b"".join(b"%d\n%b" % (len(piece), piece) for piece in pieces) + b"0\n"
+
+
+def _event(choices: Sequence[Mapping[str, Any]], **rest: object) -> bytes:
+    return f"data: {_json({**_EVENT, 'choices': choices, **rest})}\n\n".encode()
+
+
+def _digit(token: str) -> Mapping[str, Any]:
+    """What an engine says about the digits that it could have written."""
+    options = [{"token": str(n), "bytes": [48 + n], "logprob": 0.0 if str(n) == token else -100.0} for n in range(6)]
+    return {"content": [{"token": token, "bytes": [ord(token)], "logprob": 0.0, "top_logprobs": options}]}
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _said() -> Mapping[str, str]:
+    """Answers by a text that only their requests hold; of the contracts, or of the rubric where one digit is asked."""
+    turn = TURNS[1]
+    step = {"action": turn.action, "message": turn.message, "evaluation": turn.evaluation, "thought": turn.thought}
+    summary = {
+        "summary": FEEDBACK,
+        "strengths": [{"question": 1, "text": SUGGESTION}],
+        "improvements": [{"question": 2, "text": SUGGESTION}],
+        "recommendations": [SUGGESTION],
+    }
+    return {
+        "숫자 하나만 씁니다": "3",
+        "- improvement_suggestion:": _json(
+            {"score": SCORE, "feedback": FEEDBACK, "improvement_suggestion": SUGGESTION}
+        ),
+        "- evaluation:": _json(step),
+        "- answer_summary:": _json({"score": SCORE, "answer_summary": SUGGESTION, "feedback": FEEDBACK}),
+        "- strengths:": _json(summary),
+    }
+
+
+def _chat() -> bytes:
+    return json.dumps(chat(stream=False)).encode()
+
+
+def _check(url: str, prompt: Prompt) -> None:
+    """One answer, to see that it is the model's own.
+
+    Raises:
+        RuntimeError: the service had to ask again or to repair it: then something else would be measured.
+    """
+    request = Request(url, json.dumps(prompt).encode(), {"content-type": "application/json"})  # noqa: S310  loopback
+    with urlopen(request, timeout=60) as answer:  # noqa: S310
+        meta = json.load(answer)["meta"]
+    if meta["repaired"] or meta["attempts"] > 1:
+        raise RuntimeError(f"{url}: the canned answer was not taken as it is: {meta}")
+
+
+_ASKED = [(turn.message, after.answer) for turn, after in itertools.pairwise(TURNS)]
+TASKS: Mapping[str, Prompt] = {
+    "/api/feedback": feedback_prompt(_NUMBER, *_ASKED[0]),
+    "/api/interview/step": step_prompt(_NUMBER, _ASKED[:1], 0, 1000),
+    "/api/report": report_prompt(_NUMBER, (_ASKED * 2)[:_QUESTIONS]),
+}
