@@ -6,7 +6,8 @@ from contextlib import suppress
 
 from pydantic_core import to_json
 
-from app.core.http_pool import HttpPool, TransportError
+from app.core.http_pool import HttpPool
+from app.core.transport_errors import TransportError
 from app.engines.base import Address
 
 _TIMEOUT = 2.0

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
-from app.core.http_pool import TransportError
+from app.core.transport_errors import TransportError
 from app.engines.profiles import EngineProfile
 from app.errors import EngineFailure, NotReady, Overloaded, PromptTooLong, ServiceError
 

@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
-from app.core.http_pool import HttpPool, TransportError
+from app.core.http_pool import HttpPool
+from app.core.transport_errors import TransportError
 from app.engines.base import EngineHost
 from app.errors import ServiceError
 

@@ -8,6 +8,7 @@ at once when the answer is no longer wanted (that is how a generation is cancell
 import asyncio
 import socket
 import struct
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from functools import lru_cache
@@ -15,32 +16,13 @@ from typing import Any, cast
 
 import httptools
 
+from app.core.transport_errors import NoConnection, TimedOut, TransportError
 from app.engines.base import Address
 
 _HIGH_WATER = 256 * 1024
 _MAX_IDLE = 64
 _LATE = "no whole answer in time"
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds
-
-
-class TransportError(Exception):
-    """The exchange broke at the level of the connection.
-
-    Attributes:
-        before_response: True if not a byte of the answer had arrived.
-    """
-
-    def __init__(self, message: str, *, before_response: bool) -> None:
-        super().__init__(message)
-        self.before_response = before_response
-
-
-class TimedOut(TransportError):
-    """The exchange took longer than it may; the connection was cut."""
-
-
-class NoConnection(TransportError):
-    """Nothing was sent, because nobody listens."""
 
 
 class _Connection(asyncio.Protocol):
@@ -354,6 +336,7 @@ class HttpPool:
 
     async def open(self, address: Address, request: bytes, limit: float | None) -> tuple[_Connection, int]:
         """For ``Exchange`` only: send on an idle connection, or on a new one if that was closed meanwhile."""
+        started = time.monotonic()
         connection = self._take_idle(address)
         if connection is not None:
             try:
@@ -362,7 +345,8 @@ class HttpPool:
                 if not error.before_response or isinstance(error, TimedOut):
                     raise
         connection = await self._connect(address, limit)
-        return connection, await self._send(connection, request, limit)
+        left = None if limit is None else limit - (time.monotonic() - started)
+        return connection, await self._send(connection, request, left)
 
     async def _send(self, connection: _Connection, request: bytes, limit: float | None) -> int:
         try:

@@ -21,11 +21,12 @@ from app.core.deadline import Deadline
 from app.core.engine_errors import broken_exchange, refused
 from app.core.generation import Generation, Message, Priority
 from app.core.health import EngineMonitor
-from app.core.http_pool import Exchange, HttpPool, NoConnection, Response, TimedOut, TransportError
+from app.core.http_pool import Exchange, HttpPool, Response
 from app.core.load_watch import LoadWatch
 from app.core.prefixes import Prefixes
 from app.core.retry import Retrier, RetryPolicy
 from app.core.token_stream import TokenStream, decoded, silence
+from app.core.transport_errors import NoConnection, TimedOut, TransportError
 from app.core.watch import Watch
 from app.engines.base import Address, EngineHost
 from app.engines.models import model_profile

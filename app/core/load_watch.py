@@ -9,7 +9,8 @@ from pydantic_core import from_json
 
 from app.core.admission import Admission
 from app.core.engine_load import EngineLoad, adapted_limit, read_load
-from app.core.http_pool import HttpPool, TransportError
+from app.core.http_pool import HttpPool
+from app.core.transport_errors import TransportError
 from app.engines.base import EngineHost
 
 _TIMEOUT = 1.0

@@ -20,8 +20,8 @@ import structlog
 from app.core.breaker import Breaker
 from app.core.deadline import Deadline
 from app.core.health import EngineMonitor
-from app.core.http_pool import TransportError
 from app.core.retry_budget import RetryBudget
+from app.core.transport_errors import TransportError
 from app.errors import EngineFailure, NotReady, Overloaded, ServiceError
 
 _BACKOFF = 0.1  # seconds; doubled each time, and drawn at random below that

@@ -16,10 +16,11 @@ from pydantic_core import from_json, to_json
 
 from app.core.engine_errors import broken_exchange, refused
 from app.core.generation import FinishReason, Usage
-from app.core.http_pool import Response, TransportError
+from app.core.http_pool import Response
 from app.core.retry import served_in_spite_of
 from app.core.sse_reader import SseReader
 from app.core.thinking import ThoughtFilter
+from app.core.transport_errors import TransportError
 from app.engines.profiles import EngineProfile
 from app.errors import EngineFailure, ServiceError
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.engine_errors import broken_exchange, refused
-from app.core.http_pool import TransportError
+from app.core.transport_errors import TransportError
 from app.engines.profiles import EMBEDDED, SGLANG, EngineProfile
 from app.errors import EngineFailure, NotReady, Overloaded, PromptTooLong, ServiceError
 

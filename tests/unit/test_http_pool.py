@@ -8,7 +8,8 @@ import pytest
 from anyio import fail_after
 from anyio.lowlevel import checkpoint
 
-from app.core.http_pool import HttpPool, TransportError
+from app.core.http_pool import HttpPool
+from app.core.transport_errors import TransportError
 from app.engines.base import Address
 from tests.unit.scripted_server import Peer, answer, chunked, for_ever, scripted
 
