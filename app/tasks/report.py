@@ -7,7 +7,7 @@ is known from the prompt. Scores come from measurement, ``overall_score`` from t
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -247,7 +247,7 @@ class _Writing:
         system, *_ = build_messages(call.request.system_prompt, "", contract)
         user = Message("user", defuse(review_prompt(exchange, words, call.spoken)))
         close = partial(close_review, score=5 if score is None else score, language=call.language)
-        generation = replace(self._generation((system, user), _REVIEW_TOKENS, shape.grammars), common=True)
+        generation = self._generation((system, user), _REVIEW_TOKENS, shape.grammars)._replace(common=True)
         return Question("report", shape, generation, close)
 
     def _summary_question(self) -> Question[Summary]:

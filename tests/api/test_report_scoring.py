@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.config import Settings
+from app.config import load_settings
 from app.core.deadline import Deadline
 from app.schemas.task import TaskRequest
 from app.tasks.report import Report
@@ -148,7 +148,7 @@ def test_one_lost_review_is_marked_and_the_others_stand(api_service: Service, ap
 
 
 async def test_a_fault_of_ours_ends_a_report_and_does_not_keep_its_caller_waiting(api_engine: Simulator) -> None:
-    settings = Settings(sglang_host="127.0.0.1", sglang_port=api_engine.port, max_model_len=FAST["context_length"])
+    settings = load_settings(sglang_host="127.0.0.1", sglang_port=api_engine.port, max_model_len=FAST["context_length"])
     broken = Report(sampling=None)  # pyright: ignore[reportArgumentType]  what no check has caught breaks each review
     async with running_engine(settings, warm=False) as engine, asyncio.timeout(20):
         await engine.monitor.wait_ready()
