@@ -32,7 +32,18 @@ def test_a_truncated_key_is_refused_as_not_whole(cut: int) -> None:
         RING.owner(KEY[:cut])
 
 
-@pytest.mark.parametrize("changed", [KEY.upper(), KEY.title(), f" {KEY}", f"{KEY} ", KEY + "0", KEY + "\n", KEY + KEY])
+CHANGED = {
+    "upper case": KEY.upper(),
+    "title case": KEY.title(),
+    "a space before": f" {KEY}",
+    "a space after": f"{KEY} ",
+    "a digit more": KEY + "0",
+    "a line end": KEY + "\n",
+    "twice": KEY + KEY,
+}
+
+
+@pytest.mark.parametrize("changed", CHANGED.values(), ids=CHANGED)
 def test_a_key_in_another_case_or_with_more_around_it_is_refused(changed: str) -> None:
     with pytest.raises(Unauthenticated):
         RING.owner(changed)

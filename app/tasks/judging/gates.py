@@ -130,10 +130,12 @@ def _none(question: str, answer: str) -> GateName | None:
 
 
 def _evades(answer: str) -> bool:
+    if not _EVASIONS.search(answer):  # most answers: what no clause of it has, the whole has neither
+        return False
     clauses = [clause for clause in _CLAUSE.split(answer) if clause and clause.strip()]
-    evading = [clause for clause in clauses if _EVASIONS.search(clause)]
-    rest = [clause for clause in clauses if not _EVASIONS.search(clause) and not _POLITE.search(clause)]
-    return bool(evading) and sum(len(_content(clause)) for clause in rest) <= _LEFT
+    plain = [clause for clause in clauses if not _EVASIONS.search(clause)]
+    rest = [clause for clause in plain if not _POLITE.search(clause)]
+    return len(plain) < len(clauses) and sum(len(_content(clause)) for clause in rest) <= _LEFT
 
 
 def _content(text: str) -> str:

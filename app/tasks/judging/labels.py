@@ -79,6 +79,7 @@ _PHASES = {
     "PERSONALITY": r"PERSONALITY|BEHAVIORAL|인성[ \t]*(?:면접|질문|단계)|컬처[ \t]*핏",
     "CLOSING": r"CLOSING|클로징|마무리[ \t]*(?:단계|질문|면접)?",
 }
+_ANY_PHASE = re.compile("|".join(f"(?P<{name}>{words})" for name, words in _PHASES.items()), re.IGNORECASE)
 _LEVEL_LABEL = re.compile(
     r"(?:레벨|경력|수준|직급|연차|level|seniority)[^\n:：]{0,12}[:：][ \t]*([^\n/|,]{1,40})",  # noqa: RUF001
     re.IGNORECASE,
@@ -167,13 +168,9 @@ def phase_of(*texts: str) -> str | None:
     labelled = _named(_PHASE_LABEL, _PHASES, texts)
     if labelled:
         return labelled
-    for text in texts:
-        found = {
-            name: match.start() for name, words in _PHASES.items() if (match := re.search(words, text, re.IGNORECASE))
-        }
-        if found:
-            return min(found, key=lambda name: found[name])
-    return None
+    named = (found for text in texts if (found := _ANY_PHASE.search(text)))
+    first = next(named, None)
+    return first.lastgroup if first else None
 
 
 def _named(label: re.Pattern[str], names: dict[str, str], texts: tuple[str, ...]) -> str | None:

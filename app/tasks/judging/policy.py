@@ -68,15 +68,23 @@ def decide(case: Case, score: float | None) -> Decision:
         case: What was said in this phase so far.
         score: The measured score of the last answer, 0-10; None if it was not measured.
     """
-    last = case.last
-    if last is None:
+    return _decide(case, score, nothing=_is_nothing(case))
+
+
+def _is_nothing(case: Case) -> bool:
+    """Whether the last answer is none; told once, for it is what takes most of the time."""
+    return case.last is not None and gate(case.last.question, case.last.answer) is not None
+
+
+def _decide(case: Case, score: float | None, *, nothing: bool) -> Decision:
+    if case.last is None:
         return Decision(("NEW_TOPIC",), ("there is no answer yet: the first question opens a topic",))
     length = LENGTHS[case.phase] if case.phase else _UNKNOWN
     asked = len(case.exchanges)
     if asked >= length.most:
         return Decision(("NEXT_PHASE",), (f"{asked} questions were asked, and the phase has at most {length.most}",))
-    follow_up = _against_follow_up(case, last, score, long_enough=asked >= length.least)
-    next_phase = _against_next_phase(last, asked, length, score, open_ended=follow_up is None)
+    follow_up = _against_follow_up(case, score, nothing=nothing, long_enough=asked >= length.least)
+    next_phase = _against_next_phase(asked, length, score, nothing=nothing, open_ended=follow_up is None)
     reasons = {"FOLLOW_UP": follow_up, "NEXT_PHASE": next_phase}
     allowed: tuple[Action, ...] = ("FOLLOW_UP", "NEW_TOPIC", "NEXT_PHASE")
     return Decision(
@@ -87,13 +95,14 @@ def decide(case: Case, score: float | None) -> Decision:
 
 def score_matters(case: Case) -> bool:
     """Whether what is allowed depends on the score of the last answer: only then is it worth the wait to measure it."""
-    return len({decide(case, score).allowed for score in (0.0, NOTHING, GOOD)}) > 1
+    nothing = _is_nothing(case)
+    return len({_decide(case, score, nothing=nothing).allowed for score in (0.0, NOTHING, GOOD)}) > 1
 
 
-def _against_follow_up(case: Case, last: Exchange, score: float | None, *, long_enough: bool) -> str | None:
+def _against_follow_up(case: Case, score: float | None, *, nothing: bool, long_enough: bool) -> str | None:
     count, limit = case.follow_up_count or 0, case.follow_up_limit
     limit = FOLLOW_UPS if limit is None else limit
-    if gate(last.question, last.answer) or (score is not None and score < NOTHING):
+    if nothing or (score is not None and score < NOTHING):
         return "the last answer leaves nothing to ask more about"
     if count >= limit:
         return f"{count} of {limit} follow-ups on this topic are used"
@@ -106,9 +115,9 @@ def _against_follow_up(case: Case, last: Exchange, score: float | None, *, long_
 
 
 def _against_next_phase(
-    last: Exchange, asked: int, length: Length, score: float | None, *, open_ended: bool
+    asked: int, length: Length, score: float | None, *, nothing: bool, open_ended: bool
 ) -> str | None:
-    least = min(length.least, _GIVE_UP) if gate(last.question, last.answer) else length.least
+    least = min(length.least, _GIVE_UP) if nothing else length.least
     if asked < least:
         return f"{asked} of at least {least} questions were asked"
     if open_ended and score is not None and score < GOOD:
@@ -118,8 +127,9 @@ def _against_next_phase(
 
 def asked_before(message: str, exchanges: Sequence[Exchange]) -> Exchange | None:
     """The earlier question that ``message`` asks again, or None."""
-    best = max(exchanges, key=lambda exchange: similarity(message, exchange.question), default=None)
-    return best if best is not None and similarity(message, best.question) >= ALIKE else None
+    alike = {similarity(message, exchange.question): exchange for exchange in reversed(exchanges)}
+    most = max(alike, default=0.0)
+    return alike[most] if most >= ALIKE else None
 
 
 def fresh_question(case: Case, language: Language) -> str:
