@@ -114,7 +114,7 @@ def cost(questions: Sequence[GradedQuestion], count: int, terms: Terms) -> list[
     if not questions:
         return []
     items: list[Item] = []
-    comparison = _Comparison(questions[-1], terms)
+    comparison = _Comparison(questions, terms)
     for number, (one, grade) in enumerate(_answers(questions, REAL_GRADES, count)):
         request = _feedback_request(one, grade)
         run = partial(comparison.compare, request=request, one=one, grade=grade, plain_first=number % 2 == 1)
@@ -126,17 +126,15 @@ def cost(questions: Sequence[GradedQuestion], count: int, terms: Terms) -> list[
 class _Comparison:
     """Both ways to a feedback, warm: what is the same for all answers is in the engine's prefix cache."""
 
-    def __init__(self, warm_up: GradedQuestion, terms: Terms) -> None:
-        self._warm_up = _feedback_request(warm_up, "solid")
+    def __init__(self, questions: Sequence[GradedQuestion], terms: Terms) -> None:
+        self._last = {one.phase: one for one in questions}  # each phase may have a rubric of its own
         self._terms = terms
-        self._warm = False
 
     async def compare(
         self, engine: LLMEngine, *, request: TaskRequest, one: GradedQuestion, grade: Grade, plain_first: bool
     ) -> Compared:
-        if not self._warm:
-            await self._both(engine, engine, self._warm_up, plain_first=True)
-            self._warm = True
+        if warm_up := self._last.pop(one.phase, None):
+            await self._both(engine, engine, _feedback_request(warm_up, "solid"), plain_first=True)
         measured, plain = MeteredEngine(engine), MeteredEngine(engine)
         score = await self._both(measured, plain, request, plain_first=plain_first)
         return Compared(question=one.id, grade=grade, measured=measured.spent, plain=plain.spent, plain_score=score)
