@@ -20,6 +20,7 @@ CONNECTIONS = (1, 10, 100, 1000)
 KILOBYTES = (1, 25, 50, 100)
 _SMALL_CONNECTIONS = 8  # while the prompt grows
 ALLOWED = 1.2  # times the least
+_LONGER = (1, 2, 4, 8, 16, 32, 64)  # times the seconds asked for, where a busy machine answers little
 _TIMES = 2  # answers on each connection, at least
 
 
@@ -84,15 +85,15 @@ def _cost(subject: Subject, count: int, size: int, seconds: float) -> float:
     """Microseconds of CPU a request, on connections that are open; longer than ``seconds`` if too few were answered.
 
     Raises:
-        RuntimeError: they are too few in sixteen times the time.
+        RuntimeError: they are too few in the longest time, too.
     """
     body = chat(stream=False, size=size * 1024)
     once, first = measured(subject, body, connections=count, seconds=0)  # what opening them costs
-    for longer in (1, 2, 4, 8, 16):
+    for longer in _LONGER:
         cpu, load = measured(subject, body, connections=count, seconds=longer * seconds)
         if load.requests >= _TIMES * first.requests:
             return (cpu - once) / (load.requests - first.requests) * MICRO
-    raise RuntimeError(f"{count} connections had too few answers in {16 * seconds:g} s: give more --seconds")
+    raise RuntimeError(f"{count} connections had too few answers in {_LONGER[-1] * seconds:g} s: give more --seconds")
 
 
 def _medians(of: Mapping[int, Sequence[float]]) -> Mapping[int, float]:

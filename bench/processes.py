@@ -23,8 +23,9 @@ def on_core(core: int | str, command: Sequence[str]) -> list[str]:
 
 
 def stop_on_signals() -> None:
-    """Let SIGTERM unwind as Ctrl-C does, so that whatever was started is ended."""
-    signal.signal(signal.SIGTERM, _stop)
+    """Let SIGTERM and Ctrl-C unwind, so that whatever was started is ended; a shell's background jobs ignore Ctrl-C."""
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sign, _stop)
 
 
 def _stop(number: int, _: object) -> NoReturn:

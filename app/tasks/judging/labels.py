@@ -1,7 +1,8 @@
 """The labels by which callers mark questions, answers and counts in their prompts, as patterns. Pure.
 
 A label stands at the beginning of a line, after nothing but decoration (``#``, ``*``, ``-``, ``>``), in brackets or
-not, numbered or not: ``[질문 1]``, ``질문 1:``, ``**Question 1:**``, ``Q1.``, ``## 답변``, ``지원자 답변:``.
+not, numbered or not: ``[질문 1]``, ``질문 1:``, ``**Question 1:**``, ``**질문**:``, ``Q1.``, ``## 답변``,
+``지원자 답변:``.
 """
 
 import re
@@ -31,8 +32,8 @@ def _label(kind: Kind) -> re.Pattern[str]:
     What follows belongs to the answer, so nothing but marks that touch the label is taken for a part of it.
     """
     words = f"(?:{_WORDS[kind]})"
-    bracketed = f"{_OPEN}{words}{_NUMBER.format('inner')}{_CLOSE}{_COLON}?"
-    bare = f"{words}{_NUMBER.format('number')}(?:[ \\t]*{_COLON}|[.)]|(?=[ \\t]*$))"
+    bracketed = f"{_OPEN}{words}{_NUMBER.format('inner')}{_CLOSE}(?:(?:\\*\\*)?{_COLON})?"
+    bare = f"{words}{_NUMBER.format('number')}(?:(?:\\*\\*)?[ \\t]*{_COLON}|[.)]|(?=(?:\\*\\*)?[ \\t]*$))"
     return re.compile(f"{_START}(?:{bracketed}|{bare})(?:\\*\\*)?[ \\t]*", re.IGNORECASE | re.MULTILINE)
 
 
@@ -66,6 +67,7 @@ _CLOSING = re.compile(
 )
 
 _RULE = re.compile(r"(?:^|\n)[ \t]*(?:-{3,}|={3,})[ \t]*\s*\Z")
+_RULE_LINE = re.compile(r"[ \t]*(?:-{3,}|={3,})[ \t]*\n\s*")
 _BLANK = re.compile(r"\n[ \t]*\n[ \t]*")
 _LEVELS = {
     "NEWCOMER": r"NEWCOMER|신입|newcomer|entry",
@@ -155,7 +157,10 @@ def _block_above(text: str, begin: int, at: int) -> int:
     """Where the block of lines begins that the line above ``at`` stands in."""
     end = begin + len(text[begin:at].rstrip())
     breaks = [found.end() for found in _BLANK.finditer(text, begin, end)]
-    return breaks[-1] if breaks else begin
+    if not breaks:
+        return begin
+    rule = _RULE_LINE.match(text, breaks[-1])
+    return rule.end() if rule else breaks[-1]
 
 
 def level_of(*texts: str) -> str | None:
