@@ -12,7 +12,8 @@ run: $(VENV)/.runtime  ## Start the whole service on this machine's CPU: embedde
 	@exec $(BIN)/llm-service serve --embedded
 
 test: $(VENV)/.dev fetch-test-models  ## Run the tests, end to end on the embedded engine included
-	$(BIN)/pytest -m "not sglang and not container and not prometheus"
+	$(BIN)/pytest -n 2 --dist loadfile --ignore=tests/e2e -m "not sglang and not container and not prometheus"
+	$(BIN)/pytest tests/e2e  # alone: a model needs both cores
 
 bench: $(VENV)/.dev  ## Measure CPU, latency and memory beside other gateways, five minutes; ARGS=interview, answers, flat or "--short"
 	$(BIN)/python -m bench $(ARGS)
@@ -35,7 +36,7 @@ test-sglang: $(VENV)/.dev  ## Install a real SGLang on the CPU and run the engin
 
 test-prometheus: $(VENV)/.dev  ## Provoke every alert and query the whole dashboard on a real Prometheus (root; installs it)
 	@command -v prometheus promtool >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus; }
-	$(BIN)/pytest tests/observability
+	$(BIN)/pytest -n 3 tests/observability  # they mostly wait
 
 test-container: $(VENV)/.dev fetch-test-models  ## Build the api image and run it (root; installs buildah and runc)
 	$(BIN)/pytest tests/container
