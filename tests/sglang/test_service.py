@@ -46,9 +46,9 @@ def test_a_request_is_found_by_its_id_in_the_logs_of_the_service_and_of_the_engi
     assert answer.headers["x-request-id"] == "candidate-7.step:3"
     wait_until(lambda: _logged(sglang_service, "access", "candidate-7.step:3"), 10, "the line in the access log")
     (line,) = (json.loads(line) for line in _logged(sglang_service, "access", "candidate-7.step:3"))
-    assert line["generations"] == 2
+    assert line["generations"] >= 2  # a small model may be asked once more
     wait_until(
-        lambda: len(_logged(sglang_service, "engine", line["engine_id"], "candidate-7.step:3")) >= 2,
+        lambda: len(_logged(sglang_service, "engine", line["engine_id"], "candidate-7.step:3")) >= line["generations"],
         10,
         "each generation in the engine's log",
     )
