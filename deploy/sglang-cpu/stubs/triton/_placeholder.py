@@ -6,6 +6,10 @@ import sys
 import types
 from collections.abc import Callable, Iterator, Sequence
 
+# PyTorch gives triton.language.dtype to isinstance(), in a tuple made of a set: whether it is looked at, and fails,
+# would differ from run to run.
+_SMALL_TYPES = {"dtype"}
+
 
 def _unchanged(fn: object) -> object:
     return fn
@@ -69,7 +73,7 @@ def _child(parent: str, name: str) -> object:
     fullname = f"{parent}.{name}"
     if fullname in sys.modules:
         return sys.modules[fullname]
-    if name[:1].isupper():
+    if name[:1].isupper() or name in _SMALL_TYPES:
         # Types are subclassed and used in isinstance(): only a real, empty class can stand in for one.
         return _keep(parent, name, type(name, (), {"__module__": parent}))
     sys.modules[fullname] = Placeholder(fullname)
