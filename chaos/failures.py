@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 
 from chaos.client import Answer
-from chaos.load import FEEDBACK, STEP, Load
+from chaos.load import CHAT, FEEDBACK, STEP, Load
 from chaos.stage import Engine, Service, stage
 from chaos.verdict import Verdict
 
@@ -43,7 +43,7 @@ async def killed(seed: int, *, short: bool) -> Verdict:
     return verdict
 
 
-_PARTS = 2  # generations of one feedback: the measurement and the words
+_PARTS = {CHAT: 1, FEEDBACK: 2}  # generations of one request: a feedback's are the measurement and the words
 
 
 def _repaired(answer: Answer) -> bool:
@@ -56,22 +56,25 @@ async def failing(seed: int, *, short: bool) -> Verdict:
     number = 300 if short else 1000
     for kind in ({"kind": "reset"}, {"kind": "status", "status": 500}, {"kind": "status", "status": 503}):
         async with stage({"slots": 64, "ttft": 0.05, "tps": 200}, {"REQUEST_TIMEOUT": 4}) as (engine, service):
-            answers, attempts = await _ask(engine, service, seed, number, kind)
             name = f"{kind['kind']} {kind.get('status', '')}".strip()
-            verdict.at_most(f"attempts a generation, all {name}", attempts / len(answers) / _PARTS, 1.1)
-            verdict.none(f"undocumented ends, all {name}", [a.status for a in answers if not a.documented()])
+            for path, parts in _PARTS.items():
+                answers, attempts = await _ask(engine, service, seed, number, kind, path)
+                each = attempts / len(answers) / parts
+                verdict.at_most(f"attempts a generation, {path.split('/')[2]}, all {name}", each, 1.1)
+                verdict.none(f"undocumented ends, all {name}", [a.status for a in answers if not a.documented()])
     settings = {"REQUEST_TIMEOUT": 20}
     async with stage({"slots": 64, "ttft": 0.05, "tps": 200}, settings) as (engine, service):
         fault = {"kind": "status", "status": 503, "probability": 0.3, "seed": seed}
-        answers, attempts = await _ask(engine, service, seed, 2 * number, fault)
-        verdict.at_least("success with 30 % of answers 503", sum(a.good for a in answers) / len(answers), 0.999)
-        each = attempts / len(answers) / _PARTS
-        verdict.at_most("attempts a generation with 30 % of answers 503", each, 1.5)
+        for path, parts in _PARTS.items():
+            answers, attempts = await _ask(engine, service, seed, 2 * number, fault, path)
+            name = f"{path.split('/')[2]}, 30 % of answers 503"
+            verdict.at_least(f"success, {name}", sum(a.good for a in answers) / len(answers), 0.999)
+            verdict.at_most(f"attempts a generation, {name}", attempts / len(answers) / parts, 1.5)
     return verdict
 
 
 async def _ask(
-    engine: Engine, service: Service, seed: int, number: int, fault: Mapping[str, object]
+    engine: Engine, service: Service, seed: int, number: int, fault: Mapping[str, object], path: str
 ) -> tuple[list[Answer], int]:
     """``number`` JSON calls from 32 clients while the engine has ``fault``; and how often it was asked."""
     await engine.control("faults", fault)
@@ -81,7 +84,7 @@ async def _ask(
 
     async def one() -> Answer:
         async with places:
-            return await load.one(FEEDBACK, stream=False)
+            return await load.one(path, stream=False)
 
     answers = await asyncio.gather(*(one() for _ in range(number)))
     return answers, (await engine.state())["total"] - before

@@ -102,7 +102,7 @@ class Begun(Generic[C]):
         self._earlier = earlier
 
     async def __aenter__(self) -> C:
-        self._call, self._probe = await self._retrier.begin(self._enter, self._deadline, self._earlier)
+        self._call, self._probe = await self._retrier.tried(self._enter, self._deadline, self._earlier)
         return self._call
 
     async def _enter(self) -> C:
@@ -147,21 +147,10 @@ class Retrier:
         """
         return Begun(self, open_call, deadline, earlier)
 
-    async def begin(
-        self, ask: Callable[[], Awaitable[T]], deadline: Deadline, earlier: ServiceError | None
-    ) -> tuple[T, bool]:
-        """For ``Begun`` only: try until a call has begun; returns it, and whether the breaker counts it as a probe."""
-        if earlier is None:
-            self._budget.begun()
-        else:
-            await self._wait_before_repeating(earlier, deadline, 0)
-        return await self._tried(ask, deadline, self._policy.stall)
-
     def ended(self, served: bool | None, *, probe: bool, refused: bool = False) -> None:  # noqa: FBT001
         """For ``Begun`` only: a call is over."""
         self.breaker.end(served, probe=probe)
-        if served is not None or refused:
-            self._budget.ended(served=bool(served))
+        self._budget.ended(served=False if refused else served)
 
     async def answered(self, ask: Callable[[], Awaitable[T]], deadline: Deadline, earlier: ServiceError | None) -> T:
         """What a call says that answers in one piece; see ``begun``.
@@ -169,22 +158,33 @@ class Retrier:
         Raises:
             ServiceError: the last try's.
         """
+        answer, probe = await self.tried(ask, deadline, earlier, stall=math.inf)  # who leaves has not seen it silent
+        self.ended(served=True, probe=probe)
+        return answer
+
+    async def tried(
+        self,
+        begin: Callable[[], Awaitable[T]],
+        deadline: Deadline,
+        earlier: ServiceError | None,
+        *,
+        stall: float | None = None,
+    ) -> tuple[T, bool]:
+        """For ``Begun`` and ``answered``: try until a call has begun; that, and whether it is a probe of the breaker.
+
+        ``stall``: seconds of silence after which a client that leaves has seen a failure; None: the policy's.
+        """
         if earlier is None:
             self._budget.begun()
         else:
             await self._wait_before_repeating(earlier, deadline, 0)
-        answer, probe = await self._tried(ask, deadline, math.inf)  # who leaves has not seen it silent
-        self.ended(served=True, probe=probe)
-        return answer
-
-    async def _tried(self, begin: Callable[[], Awaitable[T]], deadline: Deadline, stall: float) -> tuple[T, bool]:
-        """Try until a call has begun; returns it, and whether the breaker counts it as a probe."""
         tries = 0
         while True:
             if not self.breaker.begin():
                 await self._until_permitted(deadline)
             probe = not self.breaker.closed
             started = time.monotonic()
+            self._budget.asked()
             try:
                 return await begin(), probe
             except ServiceError as error:
@@ -193,8 +193,8 @@ class Retrier:
                 if tries >= self._policy.attempts or not (refusal(error) or lost(error)):
                     raise
                 await self._wait_before_repeating(error, deadline, tries)
-            except asyncio.CancelledError:
-                silent = time.monotonic() - started > stall
+            except BaseException:
+                silent = time.monotonic() - started > (self._policy.stall if stall is None else stall)
                 self.ended(False if silent else None, probe=probe)
                 raise
 

@@ -1,3 +1,6 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
 from app.core.breaker import Breaker
 from app.core.retry_budget import RetryBudget
 
@@ -112,10 +115,28 @@ def test_retries_are_at_most_a_tenth_of_the_calls() -> None:
 def test_refusals_are_repeated_freely_while_most_calls_are_served() -> None:
     budget = RetryBudget(Clock())
     for _ in range(300):
-        budget.ended(served=True)
-        budget.ended(served=False)
-        budget.ended(served=True)
+        for served in (True, True, False):
+            budget.asked()
+            budget.ended(served=served)
         assert budget.spend(refused=True)
+
+
+@given(st.integers(1, 2000))
+def test_of_an_engine_that_refuses_three_of_ten_no_call_gives_up_however_many_come_at_once(at_once: int) -> None:
+    budget = RetryBudget(Clock())
+    for _ in range(5):
+        waiting, under_way = at_once, 0
+        while waiting:  # refusals come at once and answers late
+            refused = waiting * 3 // 10
+            for _ in range(waiting):
+                budget.asked()
+            for _ in range(refused):
+                budget.ended(served=False)
+            assert not refused or budget.spend(refused=True)
+            under_way += waiting - refused
+            waiting = refused
+        for _ in range(under_way):
+            budget.ended(served=True)
 
 
 def test_an_engine_that_refuses_everything_is_not_asked_more_often_than_a_dead_one() -> None:
@@ -123,9 +144,11 @@ def test_an_engine_that_refuses_everything_is_not_asked_more_often_than_a_dead_o
     retries = 0
     for _ in range(1000):
         budget.begun()
+        budget.asked()
         budget.ended(served=False)
         while budget.spend(refused=True):
             retries += 1
+            budget.asked()
             budget.ended(served=False)
     assert retries <= 100
 
