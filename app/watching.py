@@ -15,7 +15,8 @@ from app.core.coalescing import Coalescer
 from app.core.llm_engine import LLMEngine
 from app.telemetry.access import AccessLog, LineWriter
 from app.telemetry.audit import AuditLog
-from app.telemetry.metrics import EngineFigures, Metrics
+from app.telemetry.engine_figures import EngineFigures
+from app.telemetry.metrics import Metrics
 from app.telemetry.observer import Observer
 from app.telemetry.traces import Traces
 

@@ -1,15 +1,16 @@
-"""Every metric of the service: its name, labels, buckets and meaning, in one place. Served at ``/metrics``.
+"""The metrics of the service: name, labels, buckets and meaning of each. Served at ``/metrics``.
 
 Counting happens on the event loop, in plain numbers: no lock, 0.1 microseconds each, where a child of
-prometheus-client's own histogram costs 0.7. What the service knows anyway (places, breaker, engine) is not counted at
-all but read when Prometheus asks. Names of the OpenTelemetry conventions for generative AI and HTTP are used where
-they exist, in Prometheus's spelling. Labels take few and fixed values: routes, tasks, statuses, reasons; never a key,
-an id or a text.
+prometheus-client's own histogram costs 0.7; and many requests in a row, because between the other work of a request the
+same lines take several times as long (the processor's caches hold something else). What the service knows anyway
+(places, breaker, engine: ``engine_figures``) is not counted at all but read when Prometheus asks. Names of the
+OpenTelemetry conventions for generative AI and HTTP are used where they exist, in Prometheus's spelling. Labels take
+few and fixed values: routes, tasks, statuses, reasons; never a key, an id or a text.
 """
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
@@ -17,6 +18,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
+from app.telemetry.engine_figures import EngineFigures, of_engine
+from app.telemetry.families import counter, gauge, histogram
 from app.telemetry.record import Generated, RequestRecord
 from app.telemetry.tally import Tally
 
@@ -41,6 +44,7 @@ _REPAIRS = (  # words of meta.repaired -> kind
 _RUNAWAYS = frozenset({"whitespace", "repetition", "overlong"})
 _SERVER_ERROR = 500
 _SLOW_LOOP = 0.25
+_BATCH = 64  # ends that are counted in a row
 
 
 class _OfTask:
@@ -58,37 +62,6 @@ class _OfTask:
         self.input = Tally(TOKENS)
         self.output = Tally(TOKENS)
         self.cached = 0
-
-
-@dataclass(frozen=True, slots=True)
-class EngineFigures:
-    """What is known of the engine at this moment.
-
-    Attributes:
-        name: Its kind.
-        model: The model's name.
-        up: Whether it can answer.
-        running: Requests that hold a place.
-        queued: Requests that wait for one.
-        limit: Places there are.
-        repeats: Calls that were made once more.
-        breaker: 0 closed, 1 open.
-        trips: How often the breaker opened.
-        load: Its own figures by name: ``running``, ``waiting``, ``kv_usage``; empty if it tells none.
-        load_age: Seconds since it told them.
-    """
-
-    name: str
-    model: str
-    up: bool
-    running: int
-    queued: int
-    limit: int
-    repeats: int
-    breaker: int
-    trips: int
-    load: Mapping[str, float]
-    load_age: float
 
 
 @dataclass(slots=True, eq=False)
@@ -119,11 +92,32 @@ class Metrics(Collector):
     _wrong_language: Counter[str] = field(default_factory=Counter[str])
     _decisions: Counter[str] = field(default_factory=Counter[str])
     _started: float = field(default_factory=time.time)
+    _ended: list[tuple[RequestRecord, float]] = field(default_factory=list[tuple[RequestRecord, float]])
+    _generated: list[tuple[str, Generated]] = field(default_factory=list[tuple[str, Generated]])
 
     # --- told on the way ---
 
     def ended(self, record: RequestRecord, now: float) -> None:
         """A request is over."""
+        self._ended.append((record, now))
+        if len(self._ended) >= _BATCH:
+            self._count()
+
+    def generated(self, task: str, one: Generated) -> None:
+        """A generation is over."""
+        self._generated.append((task, one))
+        if len(self._generated) >= _BATCH:
+            self._count()
+
+    def _count(self) -> None:
+        ended, self._ended = self._ended, []
+        for record, now in ended:
+            self._count_request(record, now)
+        generated, self._generated = self._generated, []
+        for task, one in generated:
+            self._count_generation(task, one)
+
+    def _count_request(self, record: RequestRecord, now: float) -> None:
         key = (record.route, record.task, record.status)
         self._requests[key] += 1
         tally = self._durations.get(record.route)
@@ -142,8 +136,7 @@ class Metrics(Collector):
         elif record.error and record.status >= _SERVER_ERROR:
             self._refused[record.task, record.error] += 1
 
-    def generated(self, task: str, one: Generated) -> None:
-        """A generation is over."""
+    def _count_generation(self, task: str, one: Generated) -> None:
         of = self._of(task)
         of.operation.add(one.ended - one.started)
         if one.error:
@@ -205,12 +198,13 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """All figures as they are now."""
+        self._count()
         yield from self._of_requests()
         yield from self._of_generations()
         yield from self._of_answers()
         yield from self._of_process()
         if self.engine is not None:
-            yield from _of_engine(self.engine())
+            yield from of_engine(self.engine())
 
     def _of_requests(self) -> Iterator[Metric]:
         requests = CounterMetricFamily(
@@ -221,7 +215,7 @@ class Metrics(Collector):
         for (route, task, status), count in self._requests.items():
             requests.add_metric((route, task, str(status)), count)
         yield requests
-        yield _histogram(
+        yield histogram(
             "http_server_request_duration_seconds",
             "From the first byte of a request to the last byte of its answer.",
             "http_route",
@@ -236,8 +230,8 @@ class Metrics(Collector):
                 {t: o.sentence for t, o in self._tasks.items()},
             ),
         ):
-            yield _histogram(f"llm_service_{name}_seconds", meaning, "task", tallies)
-        yield _counter(
+            yield histogram(f"llm_service_{name}_seconds", meaning, "task", tallies)
+        yield counter(
             "llm_service_refused",
             "Requests that got no place at the engine, by reason.",
             ("task", "reason"),
@@ -251,19 +245,19 @@ class Metrics(Collector):
 
     def _of_generations(self) -> Iterator[Metric]:
         tasks = self._tasks
-        yield _histogram(
+        yield histogram(
             "gen_ai_client_operation_duration_seconds",
             "One generation at the engine, from asking to its end.",
             "task",
             {task: of.operation for task, of in tasks.items()},
         )
-        yield _histogram(
+        yield histogram(
             "gen_ai_client_operation_time_to_first_chunk_seconds",
             "Asking the engine to its first text.",
             "task",
             {task: of.first for task, of in tasks.items()},
         )
-        yield _histogram(
+        yield histogram(
             "gen_ai_server_time_per_output_token_seconds",
             "Between two tokens of an answer, on average; its inverse is the speed in tokens per second.",
             "task",
@@ -283,7 +277,7 @@ class Metrics(Collector):
             cached.add_metric((task,), of.cached)
         yield usage
         yield cached
-        yield _counter(
+        yield counter(
             "llm_service_generation_failures",
             "Generations that the engine refused or broke off, or that were left, by kind.",
             ("task", "error_type"),
@@ -291,7 +285,7 @@ class Metrics(Collector):
         )
 
     def _of_answers(self) -> Iterator[Metric]:
-        yield _counter(
+        yield counter(
             "llm_service_attempts",
             "Attempts at a task's answer, by how they ended; all but `stop` are tried again or repaired.",
             ("task", "ending"),
@@ -300,18 +294,18 @@ class Metrics(Collector):
         runaways = Counter[tuple[str]]()
         for (task, ending), count in self._attempts.items():
             runaways[(task,)] += count if ending in _RUNAWAYS else 0
-        yield _counter("llm_service_runaways", "Attempts that went in circles or past bounds.", ("task",), runaways)
-        yield _counter(
+        yield counter("llm_service_runaways", "Attempts that went in circles or past bounds.", ("task",), runaways)
+        yield counter(
             "llm_service_repairs", "Changes that made an answer fit its contract.", ("task", "kind"), self._repairs
         )
-        yield _counter(
+        yield counter(
             "llm_service_integrity_flags",
             "Passages that look like attempts to steer the judge.",
             ("task", "kind"),
             self._flags,
         )
         wrong = Counter({(task,): count for task, count in self._wrong_language.items()})
-        yield _counter(
+        yield counter(
             "llm_service_language_violations", "Answers in another language than asked for.", ("task",), wrong
         )
         decisions = CounterMetricFamily(
@@ -325,9 +319,9 @@ class Metrics(Collector):
         info = GaugeMetricFamily("llm_service_info", "Which version this is.", labels=("version",))
         info.add_metric((self.version,), 1)
         yield info
-        yield _gauge("llm_service_start_time_seconds", "When the service started, Unix time.", self._started)
+        yield gauge("llm_service_start_time_seconds", "When the service started, Unix time.", self._started)
         lag, self.loop_lag = self.loop_lag, 0.0
-        yield _gauge(
+        yield gauge(
             "llm_service_event_loop_lag_seconds",
             "The longest that the event loop was late since the last scrape: the service's own part of latencies.",
             lag,
@@ -338,51 +332,6 @@ class Metrics(Collector):
         dropped = CounterMetricFamily("llm_service_log_lines_dropped", "Lines lost because nobody read the log.")
         dropped.add_metric((), self.dropped())
         yield dropped
-
-
-def _of_engine(figures: EngineFigures) -> Iterator[Metric]:
-    info = GaugeMetricFamily("llm_service_engine_info", "Which engine and model.", labels=("engine", "model"))
-    info.add_metric((figures.name, figures.model), 1)
-    yield info
-    yield _gauge("llm_service_engine_up", "1 while the engine can answer.", figures.up)
-    yield _gauge("llm_service_running", "Requests that hold a place at the engine.", figures.running)
-    yield _gauge("llm_service_queued", "Requests that wait for a place.", figures.queued)
-    yield _gauge("llm_service_places", "Places there are now; fewer while the engine is short of room.", figures.limit)
-    yield _gauge("llm_service_breaker_open", "1 while a failing engine is left alone.", figures.breaker)
-    for name, meaning, value in (
-        ("llm_service_breaker_trips", "Times the breaker opened.", figures.trips),
-        ("llm_service_retries", "Calls to the engine that were made once more.", figures.repeats),
-    ):
-        counter = CounterMetricFamily(name, meaning)
-        counter.add_metric((), value)
-        yield counter
-    if not figures.load:
-        return
-    for name, meaning in (
-        ("running", "Requests the engine says it works on."),
-        ("waiting", "Requests the engine says it has in its own queue."),
-        ("kv_usage", "Part of the engine's KV cache that is taken, 0 to 1."),
-    ):
-        yield _gauge(f"llm_service_engine_{name}", meaning, figures.load[name])
-    yield _gauge("llm_service_engine_age_seconds", "How old the engine's own figures are.", figures.load_age)
-
-
-def _gauge(name: str, meaning: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, meaning, value=float(value))
-
-
-def _counter(name: str, meaning: str, labels: tuple[str, ...], counts: Mapping[tuple[str, ...], int]) -> Metric:
-    family = CounterMetricFamily(name, meaning, labels=labels)
-    for values, count in counts.items():
-        family.add_metric(values, count)
-    return family
-
-
-def _histogram(name: str, meaning: str, label: str, tallies: Mapping[str, Tally]) -> Metric:
-    family = HistogramMetricFamily(name, meaning, labels=(label,))
-    for value, tally in tallies.items():
-        family.add_metric((value,), *tally.buckets())
-    return family
 
 
 def exposition(registry: CollectorRegistry) -> bytes:

@@ -5,12 +5,14 @@ import os
 import select
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import httpx2
 
 from tests.simulator.sim_harness import FAST, Simulator
 from tests.support.service import LLM_SERVICE, Service, clean_environment, free_port, wait_until
-from tests.telemetry.watched import CHAT, HELLO, lines_of
+from tests.telemetry.watched import CHAT, HELLO, Figures, access_line, lines_of
 
 
 def test_every_line_in_production_is_one_object_with_the_same_four_fields(service: Service, engine: Simulator) -> None:
@@ -21,6 +23,23 @@ def test_every_line_in_production_is_one_object_with_the_same_four_fields(servic
     assert all({"event", "logger", "level", "timestamp"} <= set(json.loads(line)) for line in logged)
     assert {line["timestamp"][-1] for line in lines_of(service)} == {"Z"}
     assert len({line["logger"] for line in lines_of(service)}) > 2
+
+
+def test_each_of_many_requests_has_one_line_with_the_time_of_its_end_and_is_counted(
+    service: Service,
+) -> None:
+    def ask(name: str) -> int:
+        return service.post(CHAT, HELLO, X_Request_Id=name).status_code
+
+    names = [f"one-of-many-{number}" for number in range(150)]
+    counted = Figures(service).value("llm_service_requests_total", route=CHAT)
+    begun = datetime.now(UTC)
+    with ThreadPoolExecutor(8) as clients:
+        assert set(clients.map(ask, names)) == {200}
+    ended = datetime.now(UTC)
+    assert Figures(service).value("llm_service_requests_total", route=CHAT) == counted + len(names)
+    lines = [access_line(service, name) for name in names]
+    assert all(begun <= datetime.fromisoformat(line["timestamp"]) <= ended for line in lines)
 
 
 def test_a_terminal_gets_words(engine: Simulator) -> None:
