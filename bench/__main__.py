@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from bench import answers, flat, interview, short
-from bench.gateways import GATEWAYS, Subject, install, started
+from bench.gateways import GATEWAYS, OURS, Subject, install, started
 from bench.measure import DIRECT, Figures, chat, one_round
 from bench.processes import stop_on_signals
 from bench.streams import open_streams
@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument("--record", action="store_true", help="with --short: keep the ratio as the new record")
     parser.add_argument("--streams", type=int, help="open so many streams at once instead; memory and delays")
     parser.add_argument("--gap", type=float, default=1.0, help="with --streams: seconds between two chunks of one")
+    parser.add_argument("--of", default=OURS, choices=GATEWAYS, metavar="GATEWAY", help="with --streams: %(default)s")
     parser.add_argument("--only", default=",".join(GATEWAYS), help="gateways, by commas: %(default)s")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
@@ -60,7 +61,7 @@ def main() -> None:
         if options.short:
             sys.exit(short.run(record=options.record))
         if options.streams:
-            open_streams(options.streams, options.gap)
+            open_streams(options.streams, options.gap, GATEWAYS[options.of])
             return
         found, subjects = compare(options.only.split(","), options.rounds, options.seconds)
     except RuntimeError as error:

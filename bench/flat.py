@@ -1,6 +1,6 @@
 """Whether a request costs the same whatever else goes on: from 1 to 1,000 connections, from 1 to 100 KB of prompt.
 
-make bench ARGS=flat
+make bench ARGS=flat; --of "raw proxy" tells how much of it is the server's and the kernel's.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from bench.document import put, row
-from bench.gateways import GATEWAYS, OURS, Subject, started
+from bench.gateways import GATEWAYS, OURS, Subject, install, started
 from bench.measure import MICRO, chat, measured
 from bench.processes import open_many_files
 from bench.tools import engine
@@ -57,6 +57,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of this section."""
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement: %(default)s")
+    parser.add_argument("--of", default=OURS, choices=GATEWAYS, metavar="GATEWAY", help="default: %(default)s")
     parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
 
 
@@ -65,7 +66,9 @@ def run(options: argparse.Namespace) -> int:
     open_many_files()
     connections: dict[int, list[float]] = {count: [] for count in CONNECTIONS}
     kilobytes: dict[int, list[float]] = {size: [] for size in KILOBYTES}
-    with engine() as machine, started(GATEWAYS[OURS], machine.port, json.dumps(chat(stream=False)).encode()) as subject:
+    gateway = GATEWAYS[options.of]
+    install(gateway)
+    with engine() as machine, started(gateway, machine.port, json.dumps(chat(stream=False)).encode()) as subject:
         measured(subject, chat(stream=False), connections=max(CONNECTIONS), seconds=0)  # what is made once is made
         for number in range(options.rounds):
             for count, costs in connections.items():

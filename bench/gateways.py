@@ -14,6 +14,7 @@ from bench.tools import CACHE, GATEWAY_CORE, HERE
 MODEL = "bench"
 CHAT_PATH = "/v1/chat/completions"
 OURS, PLAIN, ROUTER, LITELLM = "this service", "plain service", "sglang-router", "litellm"
+RAW = "raw proxy"
 _PEERS = HERE / "peers"
 
 
@@ -78,6 +79,12 @@ def _plain(port: int, engine: int) -> Sequence[str]:
     return [_python("plain"), "-m", "uvicorn", "bench.plain_service:app", *where]
 
 
+def _raw(port: int, engine: int) -> Sequence[str]:
+    del engine
+    where = ("--host", "127.0.0.1", "--port", str(port), "--no-access-log", "--no-server-header", "--lifespan", "off")
+    return [sys.executable, "-m", "uvicorn", "bench.raw_proxy:app", *where]
+
+
 def _ours(port: int, engine: int) -> Mapping[str, str]:
     return {
         "APP_HOST": "127.0.0.1",
@@ -103,6 +110,7 @@ GATEWAYS: Mapping[str, Gateway] = {
         Gateway(ROUTER, _router("sglang_router.launch_router", ROUTER), folder=ROUTER),
         Gateway("vllm-router", _router("vllm_router.launch_router", "vllm-router"), folder="vllm-router"),
         Gateway("smg", _router("smg.launch_router", "smg"), folder="smg"),
+        Gateway(RAW, _raw, lambda _, engine: {"ENGINE_URL": f"http://127.0.0.1:{engine}"}),
         Gateway(PLAIN, _plain, lambda _, engine: {"ENGINE_URL": f"http://127.0.0.1:{engine}"}, folder="plain"),
         Gateway(LITELLM, _litellm, lambda _, __: {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}, folder=LITELLM),
     )

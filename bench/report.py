@@ -12,7 +12,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from bench.document import DOCUMENT, put
-from bench.gateways import LITELLM, OURS, PLAIN, ROUTER, Subject
+from bench.gateways import LITELLM, OURS, PLAIN, RAW, ROUTER, Subject
 from bench.measure import DIRECT, Figures, median
 
 _DOCS = DOCUMENT.parent
@@ -68,7 +68,7 @@ def _ratios(medians: Mapping[str, Figures]) -> list[str]:
     if OURS not in medians:
         return []
     ours, direct = medians[OURS], medians[DIRECT]
-    for name in (ROUTER, "vllm-router", "smg", PLAIN, LITELLM):
+    for name in (ROUTER, "vllm-router", "smg", RAW, PLAIN, LITELLM):
         if name in medians:
             other = medians[name]
             added = (ours.p50 - direct.p50) / (other.p50 - direct.p50)

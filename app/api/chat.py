@@ -28,37 +28,38 @@ _STREAM = {
 )
 async def completions(body: ChatRequest, call: CallDep) -> None:
     """Continue a chat. Events of a stream: `delta` (text), then one `result` (the whole answer) or one `error`."""
-    services = call.services
-    generation, deadline = services.chat.generation(body), call.deadline()
+    services, deadline = call.services, call.deadline()
     if not body.stream:
-        answer = await chat.complete(services.engine, generation, deadline)
+        answer = await chat.complete(services.engine, services.chat.generation(body), deadline)
         call.spent(answer.usage)
         await call.answer(_response(to_json(answer.content), answer.usage))
         return
-    del body  # a stream may take minutes, and what was asked would stay as long
-    async with chat.stream(services.engine, generation, deadline) as answering:
+    opened = chat.stream(services.engine, services.chat.generation(body), deadline)
+    del body  # see LLMEngine.open
+    async with opened as answering:
         await call.stream(_events(answering, call))
 
 
 async def _events(answer: ChatStream, call: Call) -> AsyncGenerator[bytes, None]:
     said: list[bytes] = []
 
-    def told(pieces: list[bytes]) -> bytes:
-        return b"".join([b'event: delta\ndata: {"content":%b}\n\n' % piece for piece in pieces])
-
     def tell(pieces: list[bytes]) -> bool:
-        sent = call.write(told(pieces))
+        sent = call.write(_told(pieces))
         if sent:
             said.extend(pieces)
         return sent
 
     while (pieces := await answer.more()) is not None:
         said += pieces
-        yield told(pieces)
+        yield _told(pieces)
         await answer.pump(tell)
     call.spent(answer.usage)
     whole = b'"%b"' % b"".join([piece[1:-1] for piece in said])
     yield b"event: result\ndata: %b\n\n" % _response(whole, answer.usage)
+
+
+def _told(pieces: list[bytes]) -> bytes:
+    return b"".join([b'event: delta\ndata: {"content":%b}\n\n' % piece for piece in pieces])
 
 
 def _response(content: bytes, usage: Usage) -> bytes:

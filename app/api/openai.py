@@ -60,16 +60,17 @@ async def chat_completions(body: ChatCompletionRequest, call: CallDep) -> None:
     """Continue a chat."""
     services = call.services
     openai.require_model(body.model, services.engine.model)
-    generation, deadline = openai.generation(body, services.chat), call.deadline()
+    deadline = call.deadline()
     envelope = openai.Envelope(f"chatcmpl-{call.request_id}", int(time.time()), services.engine.model)
     if not body.stream:
-        answer = await chat.complete(services.engine, generation, deadline)
+        answer = await chat.complete(services.engine, openai.generation(body, services.chat), deadline)
         call.spent(answer.usage)
         await call.answer(to_json(envelope.completion(answer)))
         return
     chunks = _Chunks(envelope, include_usage=body.stream_options.include_usage)
-    del body  # a stream may take minutes, and what was asked would stay as long
-    async with chat.stream(services.engine, generation, deadline) as answering:
+    opened = chat.stream(services.engine, openai.generation(body, services.chat), deadline)
+    del body  # see LLMEngine.open
+    async with opened as answering:
         await call.stream(chunks.of(answering, call))
 
 

@@ -41,7 +41,6 @@ class _Connection(asyncio.Protocol):
         "_transport",
         "_waiter",
         "complete",
-        "headers",
         "keep_alive",
         "status",
     )
@@ -61,7 +60,6 @@ class _Connection(asyncio.Protocol):
     def _reset(self) -> None:
         self._chunks.clear()
         self._buffered = 0
-        self.headers: dict[str, str] = {}
         self.status: int | None = None
         self.complete = False
         self.keep_alive = False
@@ -90,13 +88,10 @@ class _Connection(asyncio.Protocol):
         self._transport = None
         self._wake()
 
-    # httptools callbacks
+    # httptools callbacks; of headers it knows by itself what it needs, and nobody here needs one
     def on_message_begin(self) -> None:
         if self.complete:
             raise ValueError("bytes nobody asked for")
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
         self.status = self._parser.get_status_code()
@@ -216,18 +211,13 @@ class _Connection(asyncio.Protocol):
 
 
 class Response:
-    """The answer to one request; valid inside the ``exchange`` that gave it."""
+    """The answer to one request, its status and body; valid inside the ``exchange`` that gave it."""
 
     __slots__ = ("_connection", "status")
 
     def __init__(self, connection: _Connection, status: int) -> None:
         self._connection = connection
         self.status = status
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """Response headers, names in lower case."""
-        return self._connection.headers
 
     async def chunk(self) -> bytes | None:
         """The next bytes of the body; None at its end.

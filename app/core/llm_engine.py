@@ -69,6 +69,7 @@ class Slot:
         self._failure = silence()  # if we are cancelled before it has begun
         try:
             async with self._deadline.enforce(), self._engine.ask(generation, self._deadline, earlier) as tokens:
+                del generation  # see LLMEngine.open
                 try:
                     yield tokens
                 finally:
@@ -222,7 +223,10 @@ class LLMEngine:
 
     @asynccontextmanager
     async def open(self, generation: Generation) -> AsyncGenerator[TokenStream, None]:
-        """Start a generation, once."""
+        """Start a generation, once.
+
+        Nobody on the way keeps the words of a chat that is being answered: they are what an open stream holds most of.
+        """
         address = self._address()
         watch = Watch(generation)
         left, tokens = True, None  # left before its end, as far as we know
@@ -233,6 +237,9 @@ class LLMEngine:
                     raise await self._refusal(response)
                 tokens = TokenStream(response, self._profile)
                 await tokens.begin(self.stall)
+                if generation.priority is Priority.CHAT:
+                    watch.forget()
+                del generation
                 try:
                     yield tokens
                 finally:

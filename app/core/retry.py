@@ -103,6 +103,7 @@ class Begun(Generic[C]):
 
     async def __aenter__(self) -> C:
         self._call, self._probe = await self._retrier.tried(self._enter, self._deadline, self._earlier)
+        del self._open_call  # it holds what was asked
         return self._call
 
     async def _enter(self) -> C:

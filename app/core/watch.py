@@ -45,6 +45,11 @@ class Watch:
         """What the engine is to hear, ``usual`` included."""
         return usual if self._record is None or self._one is None else self._record.headers(self._one, usual)
 
+    def forget(self) -> None:
+        """Keep no longer what was asked in words; decision records, which tell it by its digest, are of tasks only."""
+        if self._one is not None:
+            self._one.request = self._one.request._replace(messages=())
+
     def end(self, tokens: Ended | None) -> None:
         """It is over; None if the engine never began to answer."""
         record, one = self._record, self._one

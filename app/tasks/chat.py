@@ -122,6 +122,7 @@ async def stream(engine: LLMEngine, generation: Generation, deadline: Deadline) 
         ServiceError: see ``LLMEngine.admit`` and ``Slot.stream``; also from ``ChatStream.more``.
     """
     async with engine.admit(generation.priority, deadline) as slot, slot.stream(generation) as tokens:
+        del generation  # see LLMEngine.open
         tokens.watch()
         first = await tokens.literals()
         if first is None:
