@@ -40,6 +40,7 @@ class _Connection(asyncio.Protocol):
         "_timer",
         "_transport",
         "_waiter",
+        "_whole",
         "complete",
         "keep_alive",
         "status",
@@ -55,6 +56,7 @@ class _Connection(asyncio.Protocol):
         self._paused = False
         self._take: Callable[[bytes], bool] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._whole = False
         self._reset()
 
     def _reset(self) -> None:
@@ -81,6 +83,8 @@ class _Connection(asyncio.Protocol):
         if self._buffered > _HIGH_WATER and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()
+        elif self._whole and not self.complete and self._failure is None:
+            return  # an engine's head and body are two packets: the first alone wakes nobody who waits for both
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -118,6 +122,7 @@ class _Connection(asyncio.Protocol):
         self._reset()
         if self._transport is None:
             raise TransportError("connection closed by the engine", before_response=True)
+        self._whole = limit is not None
         if limit is not None:
             self._timer = self._loop.call_later(limit, self._expire)
         self._resume()  # paused if the last answer was long and nobody read it

@@ -32,8 +32,8 @@ async def pool() -> AsyncIterator[HttpPool]:
     pool.close()
 
 
-async def get(pool: HttpPool, address: Address, *, limit: int = 1024 * 1024) -> bytes:
-    async with pool.exchange("GET", address, "/") as response:
+async def get(pool: HttpPool, address: Address, *, limit: int = 1024 * 1024, seconds: float | None = None) -> bytes:
+    async with pool.exchange("GET", address, "/", limit=seconds) as response:
         return await response.read(limit)
 
 
@@ -52,7 +52,10 @@ def has_ipv6() -> bool:
 
 
 @pytest.mark.parametrize("response", [answer(BODY), chunked(BODY[:7], BODY[7:8], BODY[8:])], ids=["length", "chunked"])
-async def test_a_body_is_whole_wherever_the_packets_were_cut(pool: HttpPool, response: bytes) -> None:
+@pytest.mark.parametrize("seconds", [None, 20], ids=["as it comes", "all in 20 s"])
+async def test_a_body_is_whole_wherever_the_packets_were_cut(
+    pool: HttpPool, response: bytes, seconds: float | None
+) -> None:
     async def script(peer: Peer) -> None:
         for cut in range(1, len(response)):
             await peer.request()
@@ -62,8 +65,30 @@ async def test_a_body_is_whole_wherever_the_packets_were_cut(pool: HttpPool, res
 
     async with scripted(script) as server:
         for _ in range(len(response)):
-            assert await get(pool, server.address) == BODY
+            assert await get(pool, server.address, seconds=seconds) == BODY
         assert server.connections == 1
+
+
+async def test_a_body_longer_than_what_is_buffered_is_whole_in_time(pool: HttpPool) -> None:
+    body = b"x" * 1024 * 1024
+    async with scripted(partial(for_ever, response=answer(body))) as server:
+        for _ in range(3):
+            assert await get(pool, server.address, seconds=20) == body
+        assert server.connections == 1
+        pool.close()
+        await server.ended.wait()
+
+
+async def test_an_answer_that_breaks_off_after_its_head_fails_at_once_whatever_time_it_has(pool: HttpPool) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.say(HEAD, b"half")
+
+    async with scripted(script) as server:
+        with pytest.raises(TransportError, match="closed") as caught:
+            await get(pool, server.address, seconds=3600)
+        assert not caught.value.before_response
+        await server.ended.wait()
 
 
 @pytest.mark.parametrize(("host", "shown"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")])
