@@ -228,7 +228,7 @@ class LLMEngine:
         Nobody on the way keeps the words of a chat that is being answered: they are what an open stream holds most of.
         """
         address = self._address()
-        watch = Watch(generation)
+        watch = Watch(generation, streamed=True)
         left, tokens = True, None  # left before its end, as far as we know
         try:
             async with self._exchange(address, generation, watch) as response:
@@ -256,7 +256,7 @@ class LLMEngine:
     async def _whole(self, generation: Generation, deadline: Deadline) -> Completion:
         """Ask for a whole answer, once."""
         address = self._address()
-        watch = Watch(generation)
+        watch = Watch(generation, streamed=False)
         left, started, said = True, time.monotonic(), None
         limit = min(deadline.expires_at - started, self._pace.patience(generation.max_tokens))
         try:

@@ -36,9 +36,9 @@ class Watch:
 
     __slots__ = ("_one", "_record", "name")
 
-    def __init__(self, generation: Generation) -> None:
+    def __init__(self, generation: Generation, *, streamed: bool) -> None:
         self._record = current()
-        self._one = None if self._record is None else self._record.begin(generation)
+        self._one = None if self._record is None else self._record.begin(generation, streamed=streamed)
         self.name = uuid.uuid4().hex if self._one is None else self._one.id
 
     def headers(self, usual: Mapping[str, str]) -> Mapping[str, str]:

@@ -34,6 +34,7 @@ class Generated:
     Attributes:
         id: Its name at the engine (SGLang's ``rid``).
         request: What was asked; a ``core.generation.Generation``.
+        streamed: Whether the engine was asked to answer while it writes.
         again: Whether an earlier one broke off.
         started: On the monotonic clock.
         first_text: The same, of the first text; 0 if there was none.
@@ -57,11 +58,13 @@ class Generated:
         "request",
         "span",
         "started",
+        "streamed",
     )
 
-    def __init__(self, name: str, request: Any) -> None:
+    def __init__(self, name: str, request: Any, *, streamed: bool) -> None:
         self.id = name
         self.request = request
+        self.streamed = streamed
         self.started = time.monotonic()
         self.first_text = 0.0
         self.ended = 0.0
@@ -149,13 +152,13 @@ class RequestRecord:
             self.prefix = self.id[:_ID_HALF] if own else blake2b(self.id.encode(), digest_size=8).hexdigest()
         return self.prefix
 
-    def begin(self, request: Any) -> Generated:
+    def begin(self, request: Any, *, streamed: bool) -> Generated:
         """A generation that begins now.
 
         Its name has 32 hex digits, always: SGLang matches ids by prefix when it aborts, so no name may be the beginning
         of another; and the same request may come twice at a time, so its own id alone would not do.
         """
-        generated = Generated(self.engine_id + os.urandom(8).hex(), request)
+        generated = Generated(self.engine_id + os.urandom(8).hex(), request, streamed=streamed)
         self.generations.append(generated)
         if self.spans is not None:
             self.spans.begin(self, generated)

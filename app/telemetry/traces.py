@@ -119,7 +119,7 @@ class RequestSpans:
                 "gen_ai.request.model": traces.model,
                 "gen_ai.request.max_tokens": asked.max_tokens,
                 "gen_ai.request.temperature": asked.sampling.temperature,
-                "gen_ai.request.stream": True,
+                "gen_ai.request.stream": one.streamed,
                 "gen_ai.response.id": one.id,
                 "llm_service.task": record.task,
             },

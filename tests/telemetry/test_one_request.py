@@ -83,6 +83,17 @@ def test_a_failed_generation_marks_its_span(service: Service, engine: Simulator,
     assert all(span.failed for span in spans if span.name.startswith(("chat", "POST")))
 
 
+@pytest.mark.parametrize("streamed", [True, False])
+@pytest.mark.usefixtures("engine")
+def test_a_span_tells_whether_the_engine_was_asked_to_stream(
+    service: Service, collector: Collector, *, streamed: bool
+) -> None:
+    service.post(CHAT, HELLO | {"stream": streamed}, X_Request_Id=f"streamed-{streamed}")
+    wait_until(lambda: collector.of(f"streamed-{streamed}"), 10, "the trace")
+    (generation,) = [span for span in collector.of(f"streamed-{streamed}") if span.name.startswith("chat ")]
+    assert generation.attributes["gen_ai.request.stream"] is streamed
+
+
 @pytest.mark.parametrize("given", ["", "a b", "x" * 65, "id\\u0000", '"}', "a;b"])
 @pytest.mark.usefixtures("engine")
 def test_an_id_that_could_break_a_log_is_replaced(service: Service, given: str) -> None:
