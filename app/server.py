@@ -21,6 +21,7 @@ log = structlog.get_logger("server")
 
 _KEEP_ALIVE = 75  # seconds; longer than the 60 that proxies usually keep an idle connection, so that they close it
 _BACKLOG = 2048
+_YOUNG = 10_000  # objects that may be made before the young are looked through for garbage
 # Bytes of a refused body that are read all the same: a client that is cut off while it sends may never see the refusal.
 _UNWANTED = 16 * 1024 * 1024
 _SEND_BUFFER = (
@@ -290,11 +291,14 @@ class DrainingServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start; what is there by then stays for good and is left out of garbage collection.
 
-        A full collection walks through all objects: 50 to 70 ms (measured) in which nobody is answered.
+        A full collection walks through all objects: 50 to 70 ms (measured) in which nobody is answered. Requests leave
+        hardly anything that is freed by collections only, so the young are looked through less often than after 700
+        new objects, Python's default, which costs 6 % of a plain chat (measured); 10,000 take about 1 ms.
         """
         await super().startup(sockets)
         gc.collect()
         gc.freeze()
+        gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal begins the drain; the second ends it."""

@@ -26,7 +26,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         message = await receive()
         body += message["body"]
     async with _pool.exchange("POST", _engine, scope["path"], headers=_HEADERS, body=body) as response:
-        if b'"stream": true' in body:
+        if b'"stream":true' in body.replace(b" ", b""):
             await _events(response, send)
             return
         answer = await response.read()
