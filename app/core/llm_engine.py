@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 import structlog
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
 from app.core.abort import Aborter
 from app.core.admission import Admission
@@ -28,6 +28,7 @@ from app.core.retry import Retrier, RetryPolicy
 from app.core.token_stream import TokenStream, decoded, silence
 from app.core.transport_errors import NoConnection, TimedOut, TransportError
 from app.core.watch import Watch
+from app.core.wire import Wire
 from app.engines.base import Address, EngineHost
 from app.engines.models import model_profile
 from app.engines.profiles import EngineProfile
@@ -158,7 +159,7 @@ class LLMEngine:
         self.admission = admission
         self._host = host
         self._profile = profile
-        self._model_profile = model_profile(model)
+        self._wire = Wire(model, model_profile(model), profile)
         self._pool = pool
         self._headers = {"content-type": "application/json"}
         if api_key:
@@ -289,7 +290,7 @@ class LLMEngine:
         self, address: Address, generation: Generation, watch: Watch, *, limit: float | None = None
     ) -> Exchange:
         """Streamed unless it has a limit: only then is the whole answer waited for."""
-        body = to_json(self._wire(generation, watch.name, stream=limit is None))
+        body = self._wire.body(generation, watch.name, stream=limit is None)
         headers = watch.headers(self._headers)
         return self._pool.exchange("POST", address, _PATH, headers=headers, body=body, limit=limit)
 
@@ -326,40 +327,3 @@ class LLMEngine:
         error = refused(body, self._profile, status=response.status)
         log.warning("engine refused", status=response.status, size=len(raw), kind=type(error).__name__)
         return error
-
-    def _wire(self, generation: Generation, name: str, *, stream: bool) -> dict[str, Any]:
-        """The request body: only fields named here reach the engine, each from a bounded value."""
-        sampling, usual = generation.sampling, self._model_profile
-        presence = usual.presence_penalty if sampling.presence_penalty is None else sampling.presence_penalty
-        repetition = usual.repetition_penalty if sampling.repetition_penalty is None else sampling.repetition_penalty
-        body: dict[str, Any] = {
-            "model": self.model,
-            "messages": [{"role": m.role, "content": m.content} for m in generation.messages],
-            "max_tokens": generation.max_tokens,
-            "temperature": sampling.temperature,
-            "top_p": usual.top_p if sampling.top_p is None else sampling.top_p,
-            "top_k": usual.top_k,
-            "min_p": usual.min_p,
-            "presence_penalty": presence,
-            "frequency_penalty": sampling.frequency_penalty,
-            self._profile.repetition_field: repetition,
-            "stream": stream,
-            **self._profile.extra,
-        }
-        if stream:
-            body["stream_options"] = {"include_usage": True}
-        if usual.template_arguments:
-            body["chat_template_kwargs"] = dict(usual.template_arguments)
-        if generation.alternatives:
-            body["logprobs"], body["top_logprobs"] = True, generation.alternatives
-        if sampling.seed is not None:
-            body["seed"] = sampling.seed
-        if sampling.stop:
-            body["stop"] = list(sampling.stop)
-        if generation.grammar is not None:
-            body[self._profile.grammar_field] = generation.grammar
-        if self._profile.priority_field is not None:
-            body[self._profile.priority_field] = len(Priority) - int(generation.priority)
-        if self._profile.id_field is not None:
-            body[self._profile.id_field] = name
-        return body
