@@ -32,8 +32,10 @@ class Wire:
             name: Its id, 32 hex digits, for engines that take one.
             stream: Whether the answer is wanted as it is written.
         """
+        own = generation.sampling.stop or generation.sampling.seed is not None  # a caller's, not worth keeping
+        terms = (self._terms if own else self._kept)(generation[1:], stream)
         words = to_json([{"role": role, "content": content} for role, content in generation.messages])
-        parts = [self._kept(generation[1:], stream), words]
+        parts = [terms, words]
         if self._id is not None:
             parts += (self._id, name.encode(), b'"')
         parts.append(b"}")

@@ -101,15 +101,16 @@ class Metrics(Collector):
         """A request is over."""
         self._ended.append((record, now))
         if len(self._ended) >= _BATCH:
-            self._count()
+            self.count()
 
     def generated(self, task: str, one: Generated) -> None:
         """A generation is over."""
         self._generated.append((task, one))
         if len(self._generated) >= _BATCH:
-            self._count()
+            self.count()
 
-    def _count(self) -> None:
+    def count(self) -> None:
+        """Count what has ended; the records of it, which hold callers' words, are let go."""
         ended, self._ended = self._ended, []
         for record, now in ended:
             self._count_request(record, now)
@@ -198,7 +199,7 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """All figures as they are now."""
-        self._count()
+        self.count()
         yield from self._of_requests()
         yield from self._of_generations()
         yield from self._of_answers()

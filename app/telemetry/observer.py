@@ -66,12 +66,13 @@ class Observer:
             record.spans.close(record, now)
 
     async def watch_loop(self) -> None:
-        """Measure how late the event loop is, until cancelled."""
+        """Measure how late the event loop is, and let nothing wait to be counted for long, until cancelled."""
         metrics = self.metrics
         while metrics is not None:
             due = time.monotonic() + _LOOK
             await asyncio.sleep(_LOOK)
             metrics.loop_late(time.monotonic() - due)
+            metrics.count()
 
     async def close(self) -> None:
         """Write and send what is left, for seconds at most."""

@@ -1,13 +1,17 @@
-"""What a stream holds that may stay open for minutes."""
+"""What callers say is held no longer than it is needed."""
 
+import asyncio
 import json
 import weakref
 
 import pytest
 from anyio import fail_after
+from anyio.lowlevel import checkpoint
 
 from app.core.generation import Generation, Message, Priority
 from app.engines.base import Address
+from app.telemetry.metrics import Metrics
+from app.telemetry.observer import Observer
 from app.telemetry.record import RequestRecord
 from tests.unit.rulings import slot_at
 from tests.unit.scripted_server import Peer, scripted
@@ -59,3 +63,25 @@ async def test_the_words_of_a_chat_are_not_kept_while_it_is_answered(priority: P
                         pass
             await server.ended.wait()
             await everybody_waits()
+
+
+async def served(observer: Observer, words: str) -> None:
+    """One request, from its arrival to its end."""
+    record = observer.begin("/api/feedback", ())
+    record.end(record.begin(Generation((Message("user", words),), 16), streamed=True))
+    observer.end(record, {})
+
+
+async def test_the_words_of_the_last_request_are_let_go_though_no_other_comes() -> None:
+    observer = Observer(metrics=Metrics("1.0"))
+    words = Words("저는 백엔드 개발자입니다.")
+    seen = weakref.ref(words)
+    with fail_after(30):
+        request = asyncio.create_task(served(observer, words))
+        del words
+        await request
+        del request
+        watching = asyncio.create_task(observer.watch_loop())
+        while seen() is not None:
+            await checkpoint()
+        watching.cancel()
