@@ -59,7 +59,11 @@ class Settings(BaseSettings):
         "message-first", description="면접 단계에서 먼저 생성할 것: 할 말 또는 판단 근거"
     )
     stall_timeout: float = Field(
-        10, gt=0, le=600, allow_inf_nan=False, description="생성이 멈춘 것으로 보고 다시 시도하기까지의 시간 (초)"
+        0,
+        ge=0,
+        le=600,
+        allow_inf_nan=False,
+        description="생성이 멈춘 것으로 보고 다시 시도하기까지의 시간 (초; 0: 엔진의 기본값)",
     )
     pass_score: int = Field(6, ge=0, le=10, description="합격으로 보는 점수 (0~10)")
     engine: Literal["sglang", "embedded"] = Field("sglang", description="생성 엔진")

@@ -86,7 +86,7 @@ async def running_engine(
         ),
         pool=pool,
         grammars=_grammars(settings) if warm else (),
-        retries=RetryPolicy(stall=settings.stall_timeout),
+        retries=RetryPolicy(stall=policy_of(settings).stall),
     )
     tasks = [asyncio.create_task(engine.monitor.run(), name="engine monitor")]
     if chosen.supervisor is not None:
@@ -120,8 +120,8 @@ async def running_services(
             engine=engine,
             chat=ChatDefaults(settings.default_temperature, settings.default_max_tokens),
             step=interview_step(settings.interview_order),
-            policy=_policy(settings),
-            timeouts=_timeouts(settings, SGLANG if settings.engine == "sglang" else EMBEDDED),
+            policy=policy_of(settings),
+            timeouts=_timeouts(settings, _profile(settings)),
             coalescer=coalescer,
             idempotency_seconds=settings.idempotency_seconds,
             guard=guard,
@@ -189,13 +189,18 @@ def _timeouts(settings: Settings, profile: EngineProfile) -> Timeouts:
 
 def _grammars(settings: Settings) -> list[str]:
     tasks = (FEEDBACK, interview_step(settings.interview_order), REPORT)
-    languages = _policy(settings).languages
+    languages = policy_of(settings).languages
     wanted = [grammar for task in tasks for language in languages for grammar in task.grammars(language)]
     return [DIGIT_GRAMMAR, *dict.fromkeys(wanted)]
 
 
-def _policy(settings: Settings) -> Policy:
-    return Policy(settings.language, settings.stall_timeout, settings.pass_score)
+def policy_of(settings: Settings) -> Policy:
+    """What the operator decided for all tasks."""
+    return Policy(settings.language, settings.stall_timeout or _profile(settings).stall, settings.pass_score)
+
+
+def _profile(settings: Settings) -> EngineProfile:
+    return SGLANG if settings.engine == "sglang" else EMBEDDED
 
 
 def sglang_options(settings: Settings, extra: Sequence[str] = ()) -> SGLangOptions:

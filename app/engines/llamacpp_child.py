@@ -58,9 +58,10 @@ def _serve(options: argparse.Namespace) -> Any:
     params.n_parallel = options.slots
     params.n_ctx = options.context
     params.kv_unified = True  # slots share one cache: any of them may use the whole context
-    # A cancelled prefill ends after two batches: about 1 s with 32, 5 s with 256. A 978-token prefill takes
-    # the same CPU time within noise (2 cores: 28 s with 32, 27 s with 64, 26 s with 128, 26-27 s with 256).
-    params.n_batch = params.n_ubatch = 32
+    # A cancelled prefill ends after two batches: 1 s with 32 and 5 s with 256 (2 cores), and on a slow machine, of 18
+    # tokens a second, 3.5 s with 32. A prefill takes the same CPU time within noise: 978 tokens 28, 27, 26 and 26 s
+    # with 32, 64, 128 and 256; 330 tokens on the slow machine 37 to 39 s with 32, 35 to 40 s with 16.
+    params.n_batch = params.n_ubatch = 16
     params.cache_ram_mib = 1024  # prompts of idle slots are kept, so that a returning interview is not prefilled anew
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = options.threads
     params.sse_ping_interval = 1  # the write that notices a client who has left during prefill

@@ -30,6 +30,7 @@ class EngineProfile:
         abort_path: Where a generation is stopped by its id.
         load_path: A GET that tells how much it has to do, or None.
         task_timeout: Seconds for a task on it, unless the operator says otherwise; None: REQUEST_TIMEOUT.
+        stall: Seconds of silence amid an answer that count as a failure, unless the operator says otherwise.
     """
 
     name: str
@@ -47,6 +48,7 @@ class EngineProfile:
     abort_path: str = ""
     load_path: str | None = None
     task_timeout: float | None = None
+    stall: float = 10.0
 
 
 # SGLang 0.5.23. `/ready` is a flag; `/health` generates a token and takes a second. The three texts are its three
@@ -81,4 +83,6 @@ EMBEDDED = EngineProfile(
     context_errors=("exceeds the available context size",),
     reads_by_slot=True,
     concurrency=8,
+    # A token waits for a batch of every prompt that is being read: seconds, and on a slow machine more than ten.
+    stall=60.0,
 )

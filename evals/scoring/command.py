@@ -18,9 +18,8 @@ from rich.table import Table
 from app.config import Settings, load_settings
 from app.core.llm_engine import LLMEngine
 from app.errors import StartupError
-from app.tasks.structured import Policy
 from app.telemetry.logs import configure_logs
-from app.wiring import running_engine
+from app.wiring import policy_of, running_engine
 from evals.integrity import Split
 from evals.scoring.bars import Bar, Findings, bars
 from evals.scoring.judging import Terms
@@ -76,7 +75,7 @@ def evaluate(  # noqa: PLR0913  the options of a command are its parameters
     settings = _settings(base_url)
     configure_logs("ERROR")
     sizes = Sizes(limit, plain, retest, injections, steps, feedbacks, reports, cost)
-    policy = Policy(settings.language, settings.stall_timeout, settings.pass_score)
+    policy = policy_of(settings)
     items = build_items(load_suite(suite, split), _parts(parts), sizes, Terms(policy, timeout))
     if not items:
         raise StartupError("The suite has nothing for these parts. Choose other --parts or another --suite.")
