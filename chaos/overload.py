@@ -60,14 +60,14 @@ async def overload(seed: int, *, short: bool) -> Verdict:
     verdict.note("capacity", f"{capacity:.1f} calls/s, {work:.1f} of {_SLOTS} places at work")
     verdict.note("sent", ", ".join(f"{good} of {all_} {_NAMES[path]}s served" for path, (good, all_) in sent.items()))
     verdict.at_least("goodput of capacity, in work done", goodput / work, 0.95)
-    _judge_firsts(verdict, "admitted", calm.samples, storm.samples, short=short)
+    _judge_firsts(verdict, "admitted", calm.samples, storm.samples)
     refused = [s.answer for s in storm.samples if not s.answer.good]
     verdict.note("refusals p50", f"{percentile([a.seconds for a in refused], 0.5) * 1000:.1f} ms of {len(refused)}")
     verdict.at_most("refusals p99", percentile([a.seconds for a in refused], 0.99) * 1000, 50, " ms")
     verdict.none("refusals without Retry-After", [a for a in refused if "retry-after" not in a.headers])
     _judge_order(verdict, storm.samples, proxy)
     late = [s for s in after.samples if s.sent - begun - seconds > _SETTLED]
-    _judge_firsts(verdict, "5 s after,", calm.samples, late, short=short)
+    _judge_firsts(verdict, "5 s after,", calm.samples, late)
     verdict.none("failed calls 5 s after", [s for s in late if not s.answer.good and s.answer.status != _OVERLOADED])
     return verdict
 
@@ -99,20 +99,13 @@ def _firsts(samples: list[Sample], path: str) -> list[float]:
     return [sample.answer.first for sample in samples if sample.answer.good and sample.path == path]
 
 
-def _judge_firsts(verdict: Verdict, when: str, calm: list[Sample], then: list[Sample], *, short: bool) -> None:
-    """Each kind against itself: a mix that is served fewer reports would seem faster than it is.
-
-    A short run has some forty of a kind, and the p99 of forty is their slowest: it is told and not judged.
-    """
+def _judge_firsts(verdict: Verdict, when: str, calm: list[Sample], then: list[Sample]) -> None:
+    """Each kind against itself: a mix that is served fewer reports would seem faster than it is."""
     for path, name in _NAMES.items():
         usual, found = percentile(_firsts(calm, path), 0.99), _firsts(then, path)
         if found:
             title = f"{when} {name} p99 TTFT / {usual * 1000:.0f} ms at 80 % load"
-            ratio = percentile(found, 0.99) / usual
-            if short:
-                verdict.note(title, f"{ratio:.2f} (too short a run to judge)")
-            else:
-                verdict.at_most(title, ratio, 1.5)
+            verdict.at_most(title, percentile(found, 0.99) / usual, 1.5)
 
 
 def _judge_order(verdict: Verdict, samples: list[Sample], proxy: FaultProxy) -> None:

@@ -2,7 +2,7 @@
 
 Counting happens on the event loop, in plain numbers: no lock, 0.1 microseconds each, where a child of
 prometheus-client's own histogram costs 0.7; and many requests in a row, because between the other work of a request the
-same lines take several times as long (the processor's caches hold something else). What the service knows anyway
+same lines take longer (the processor's caches hold something else). What the service knows anyway
 (places, breaker, engine: ``engine_figures``) is not counted at all but read when Prometheus asks. Names of the
 OpenTelemetry conventions for generative AI and HTTP are used where they exist, in Prometheus's spelling. Labels take
 few and fixed values: routes, tasks, statuses, reasons; never a key, an id or a text.
