@@ -18,25 +18,6 @@ from tests.support.service import Service, wait_until
 pytestmark = pytest.mark.timeout(300)
 
 
-@pytest.mark.parametrize("phase", ["before the first token", "in mid-stream"])
-def test_a_client_that_leaves_frees_its_engine_slot(korean_service: Service, phase: str) -> None:
-    wait_until(lambda: _busy(korean_service) == 0, 30, "an idle engine")
-    stream = phase == "in mid-stream"
-    path, body = (
-        ("/api/chat/completions", {"messages": [{"role": "user", "content": "긴 이야기를 해 줘."}], "stream": True})
-        if stream
-        else ("/api/feedback", feedback_prompt())  # a report has several generations at once, each a batch late
-    )
-    client = _send(korean_service, path, body)
-    if stream:
-        assert b"event: delta" in _receive(client, b"event: delta")
-    else:
-        wait_until(lambda: _busy(korean_service) == 1, 10, "a busy slot")
-    client.close()
-    seconds = wait_until(lambda: _busy(korean_service) == 0, 3, "the slot free again")
-    print(f"slot free {seconds:.2f} s after the client left ({phase})")  # noqa: T201  a figure for the reader
-
-
 def test_chat_answers_in_korean_and_counts_its_tokens(korean_service: Service) -> None:
     question = {"messages": [{"role": "user", "content": "면접 첫인사를 한 문장으로 해 줘."}], "maxTokens": 60}
     answer = korean_service.post("/api/chat/completions", question)
@@ -106,6 +87,25 @@ def test_eight_feedback_calls_at_once_overlap_and_all_answer(korean_service: Ser
     assert [answer.status_code for answer in answers] == [200] * 8
     for answer in answers:
         FeedbackResponse.model_validate(answer.json())
+
+
+@pytest.mark.parametrize("phase", ["before the first token", "in mid-stream"])
+def test_a_client_that_leaves_frees_its_engine_slot(korean_service: Service, phase: str) -> None:
+    wait_until(lambda: _busy(korean_service) == 0, 30, "an idle engine")
+    stream = phase == "in mid-stream"
+    path, body = (
+        ("/api/chat/completions", {"messages": [{"role": "user", "content": "긴 이야기를 해 줘."}], "stream": True})
+        if stream
+        else ("/api/feedback", feedback_prompt())  # a report has several generations at once, each a batch late
+    )
+    client = _send(korean_service, path, body)
+    if stream:
+        assert b"event: delta" in _receive(client, b"event: delta")
+    else:
+        wait_until(lambda: _busy(korean_service) == 1, 10, "a busy slot")
+    client.close()
+    seconds = wait_until(lambda: _busy(korean_service) == 0, 3, "the slot free again")
+    print(f"slot free {seconds:.2f} s after the client left ({phase})")  # noqa: T201  a figure for the reader
 
 
 def _busy(service: Service) -> int:
