@@ -354,10 +354,13 @@ class HttpPool:
 
     async def _connect(self, address: Address, limit: float | None) -> _Connection:
         loop = asyncio.get_running_loop()
+        patience = self._connect_timeout if limit is None else min(limit, self._connect_timeout)
         try:
-            async with asyncio.timeout(self._connect_timeout if limit is None else min(limit, self._connect_timeout)):
+            async with asyncio.timeout(patience):
                 _, connection = await loop.create_connection(_Connection, address.host, address.port)
         except (OSError, TimeoutError) as error:
+            if isinstance(error, TimeoutError) and patience == limit:
+                raise TimedOut(_LATE, before_response=True) from error
             raise NoConnection(f"no connection: {error}", before_response=True) from error
         return connection
 

@@ -259,21 +259,19 @@ class LLMEngine:
         address = self._address()
         watch = Watch(generation, streamed=False)
         left, started, said = True, time.monotonic(), None
-        limit = min(deadline.expires_at - started, self._pace.patience(generation.max_tokens))
+        time_left, patience = deadline.expires_at - started, self._pace.patience(generation.max_tokens)
         try:
-            async with self._exchange(address, generation, watch, limit=limit) as response:
+            async with self._exchange(address, generation, watch, limit=min(time_left, patience)) as response:
                 if response.status != _OK:
                     left = False
                     raise await self._refusal(response)
                 raw = await response.read()
             left = False
             said = read_completion(raw, self._profile)
-        except TimedOut:
-            raise (deadline.exceeded() if deadline.remaining() <= 0 else silence()) from None
+        except TimedOut:  # a timer may fire a millisecond early: the clock does not tell which of the two it was
+            raise (deadline.exceeded() if time_left <= patience else silence()) from None
         except NoConnection as error:
             left = False
-            if deadline.remaining() <= 0:
-                raise deadline.exceeded() from None
             raise broken_exchange(error, retry_after=self.retry_after) from error
         except TransportError as error:  # the engine may have been at work, though it had not said anything
             error.before_response = False

@@ -9,7 +9,7 @@ from anyio import fail_after
 from anyio.lowlevel import checkpoint
 
 from app.core.http_pool import HttpPool
-from app.core.transport_errors import TransportError
+from app.core.transport_errors import TimedOut, TransportError
 from app.engines.base import Address
 from tests.unit.scripted_server import Peer, answer, chunked, for_ever, scripted
 
@@ -200,6 +200,12 @@ async def test_a_connection_that_is_refused_failed_before_the_response(pool: Htt
         closed.bind(("127.0.0.1", 0))
         error = await broken(pool, Address("127.0.0.1", closed.getsockname()[1]))
     assert error.before_response
+
+
+async def test_time_that_is_over_before_there_is_a_connection_is_no_failure_to_connect(pool: HttpPool) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as deaf, socket.create_connection(deaf.getsockname()):
+        with pytest.raises(TimedOut):  # one connection fills the queue, and another is not answered at all
+            await get(pool, Address(*deaf.getsockname()), seconds=0.1)
 
 
 @pytest.mark.parametrize(
