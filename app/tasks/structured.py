@@ -238,6 +238,7 @@ class Task(Generic[A, R]):
             sampling=self.sampling,
             grammar=ruling.shape.grammars[call.language],
             priority=self.priority,
+            common=True,  # a phase of an interview has one system prompt, and so have its interviews
         )
         return Question(self.name, ruling.shape, generation, ruling.close, ruling.object, ruling.mend)
 

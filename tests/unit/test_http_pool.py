@@ -203,9 +203,12 @@ async def test_a_connection_that_is_refused_failed_before_the_response(pool: Htt
 
 
 async def test_time_that_is_over_before_there_is_a_connection_is_no_failure_to_connect(pool: HttpPool) -> None:
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as deaf, socket.create_connection(deaf.getsockname()):
-        with pytest.raises(TimedOut):  # one connection fills the queue, and another is not answered at all
-            await get(pool, Address(*deaf.getsockname()), seconds=0.1)
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=0) as deaf,
+        socket.create_connection(deaf.getsockname()),  # one fills the queue, and another is not answered at all
+        pytest.raises(TimedOut),
+    ):
+        await get(pool, Address(*deaf.getsockname()), seconds=0.1)
 
 
 @pytest.mark.parametrize(
