@@ -7,7 +7,7 @@ neither SGLang nor llama.cpp stops at once when the client of a plain request le
 
 import time
 from collections.abc import AsyncGenerator, Awaitable, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -25,6 +25,7 @@ from app.core.http_pool import Exchange, HttpPool, Response
 from app.core.load_watch import LoadWatch
 from app.core.prefixes import Prefixes
 from app.core.retry import Retrier, RetryPolicy
+from app.core.slot_copies import SlotCopies
 from app.core.token_stream import TokenStream, decoded, silence
 from app.core.transport_errors import NoConnection, TimedOut, TransportError
 from app.core.watch import Watch
@@ -170,7 +171,8 @@ class LLMEngine:
         self._pace = Pace(retries.stall)
         self.load = LoadWatch(host, pool, profile.load_path, self._headers, admission)
         self.monitor = EngineMonitor(host, pool, profile.ready_path, self._headers, self._warm, self.load.look)
-        self._prefixes = Prefixes()
+        self._prefixes = Prefixes(len(profile.copies))
+        self._copies = SlotCopies(pool, self._headers, profile)
         self.retrier = Retrier(self.monitor, retries)
         self._aborter = Aborter(pool, profile.abort_path, profile.id_field or "", self._headers)
 
@@ -205,7 +207,7 @@ class LLMEngine:
     ) -> AbstractAsyncContextManager[TokenStream]:
         """Start a generation, as often as it takes while nothing is said; for ``Slot`` only."""
         begun = self.retrier.begun(partial(self.open, generation), deadline, earlier)
-        if generation.common and self._profile.reads_by_slot:
+        if generation.common and self._profile.slots_path is not None:
             return self._led(generation, begun)
         return begun
 
@@ -213,8 +215,17 @@ class LLMEngine:
     async def _led(
         self, generation: Generation, begun: AbstractAsyncContextManager[TokenStream]
     ) -> AsyncGenerator[TokenStream, None]:
-        async with self._prefixes.lead(generation.messages[0].content), begun as tokens:
-            yield tokens
+        beginning = generation.messages[0].content
+        self._copies.use(beginning)
+        async with self._prefixes.lead(beginning) as place:
+            async with AsyncExitStack() as stack:
+                if place == "beside":
+                    await stack.enter_async_context(self._copies.at_hand(self._host.address, beginning))
+                async with begun as tokens:
+                    await stack.aclose()
+                    yield tokens
+            if place == "first":
+                await self._copies.keep(self._host.address, beginning, tokens.usage)
 
     def complete(
         self, generation: Generation, deadline: Deadline, earlier: ServiceError | None
@@ -306,6 +317,7 @@ class LLMEngine:
     async def _warm(self) -> None:
         """One token under each grammar: the engine keeps what it has compiled (seconds for Qwen's vocabulary)."""
         self._prefixes.forget()
+        self._copies.forget()
         for grammar in self._grammars:
             generation = Generation((Message("user", "0"),), max_tokens=1, grammar=grammar)
             async with (

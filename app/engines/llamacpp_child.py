@@ -11,6 +11,7 @@ import threading
 from typing import Any
 from urllib.parse import urlsplit
 
+from app.engines.profiles import EMBEDDED
 from app.engines.tether import die_with
 
 
@@ -42,6 +43,13 @@ def _take_stdout() -> int:
     return announcements
 
 
+def _shelf() -> str:
+    """Where slots are saved: in memory that ends with this process, under names that are file descriptors."""
+    for name in EMBEDDED.copies:
+        os.dup2(os.memfd_create("slot"), int(name), inheritable=False)
+    return "/proc/self/fd/"
+
+
 def _serve(options: argparse.Namespace) -> Any:
     # 100 MB of native code without types: loaded in this process only, and after it is bound to its parent.
     xllamacpp: Any = importlib.import_module("xllamacpp")
@@ -52,6 +60,7 @@ def _serve(options: argparse.Namespace) -> Any:
     params.api_keys = [os.environ["ENGINE_API_KEY"]]
     params.ui = False
     params.endpoint_slots = True
+    params.slot_save_path = _shelf()
     params.endpoint_metrics = True
     params.n_gpu_layers = 0
     params.fit_params = False

@@ -24,7 +24,9 @@ class EngineProfile:
         context_errors: Parts of the messages with which it refuses a prompt that is too long.
         overload_errors: Parts of the messages with which it says that its queue is full.
         compiles_grammars: Whether it compiles a grammar when it first sees it, and keeps it.
-        reads_by_slot: Whether what one generation has read helps only those that run after it, not beside it.
+        slots_path: Where its slots are listed, saved and restored, if what one generation has read helps only one of
+            those that run after it and none beside it; None: all share what any has read.
+        copies: Names under which slots may be saved.
         concurrency: Requests it runs well at the same time, unless the operator says otherwise.
         id_field: The request field of the generation's id, by which ``abort_path`` stops it; None if it has no such.
         abort_path: Where a generation is stopped by its id.
@@ -42,7 +44,8 @@ class EngineProfile:
     context_errors: tuple[str, ...] = ()
     overload_errors: tuple[str, ...] = ()
     compiles_grammars: bool = False
-    reads_by_slot: bool = False
+    slots_path: str | None = None
+    copies: tuple[str, ...] = ()
     concurrency: int = 64
     id_field: str | None = None
     abort_path: str = ""
@@ -81,7 +84,9 @@ EMBEDDED = EngineProfile(
     repetition_field="repeat_penalty",
     extra=MappingProxyType({"cache_prompt": True, "return_progress": True}),
     context_errors=("exceeds the available context size",),
-    reads_by_slot=True,
+    slots_path="/slots",
+    # File descriptors: see `llamacpp_child`. Two rubrics, and for each task the phases of its callers.
+    copies=("100", "101", "102", "103", "104", "105", "106", "107"),
     concurrency=8,
     # A token waits for a batch of every prompt that is being read: seconds, and on a slow machine more than ten.
     stall=60.0,

@@ -1,41 +1,12 @@
-"""The commands that the READMEs print work as printed."""
+"""What the READMEs print is complete, the same in both, and leads somewhere; tests/e2e runs the commands."""
 
-import json
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from app.config import Settings
-from tests.support.service import ROOT, Service
-
-READMES = ("README.md", "README.en.md")
-PRINTED = "http://127.0.0.1:8000"
-
-
-def blocks(name: str, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", (ROOT / name).read_text("utf-8"), flags=re.DOTALL)
-
-
-def test_every_curl_line_gets_an_answer(korean_service: Service, tmp_path: Path) -> None:
-    commands = [block for block in blocks("README.md", "bash") if block.startswith("curl")]
-    assert len(commands) == 6
-    for command in commands:
-        printed = command.replace(PRINTED, korean_service.url)
-        done = subprocess.run(["bash", "-c", printed], cwd=tmp_path, capture_output=True, text=True, check=True)
-        if "event: " in done.stdout:
-            assert "event: result" in done.stdout
-        else:
-            assert "error" not in json.loads(done.stdout), done.stdout
-
-
-def test_the_openai_example_prints_an_answer(korean_service: Service) -> None:
-    (example,) = blocks("README.md", "python")
-    program = example.replace(PRINTED, korean_service.url)
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip()
+from tests.support.readme import READMES, blocks
+from tests.support.service import ROOT
 
 
 @pytest.mark.parametrize("language", ["bash", "python"])

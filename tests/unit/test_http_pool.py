@@ -1,11 +1,9 @@
 import asyncio
 import socket
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from functools import partial
 
 import pytest
-from anyio import fail_after
 from anyio.lowlevel import checkpoint
 
 from app.core.http_pool import HttpPool
@@ -22,14 +20,6 @@ HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n"
 @pytest.fixture(params=["asyncio", "uvloop"])
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
     return "asyncio", {"use_uvloop": request.param == "uvloop"}
-
-
-@pytest.fixture
-async def pool() -> AsyncIterator[HttpPool]:
-    pool = HttpPool()
-    with fail_after(20):
-        yield pool
-    pool.close()
 
 
 async def get(pool: HttpPool, address: Address, *, limit: int = 1024 * 1024, seconds: float | None = None) -> bytes:

@@ -2,12 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from anyio import fail_after
-from anyio.lowlevel import checkpoint
 
 from app.core.http_pool import HttpPool
 from app.core.token_stream import TokenStream, decoded
@@ -18,16 +16,6 @@ from tests.unit.scripted_server import Peer, scripted
 pytestmark = pytest.mark.anyio
 
 TEXTS = ["<b>", "안녕", '하세요 "따옴표"', "\\ 역슬래시\n줄", "", "😀", "\u0001끝"]
-
-
-@pytest.fixture
-async def pool() -> AsyncIterator[HttpPool]:
-    pool = HttpPool()
-    with fail_after(20):
-        yield pool
-        pool.close()
-        for _ in range(3):
-            await checkpoint()  # transports close in the loop's next turns
 
 
 def chunked(data: bytes) -> bytes:
