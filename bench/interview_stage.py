@@ -18,7 +18,14 @@ from bench.processes import free_port, running, wait_for
 from bench.tools import ALL_CORES, CACHE, TOOL_CORE
 
 _TTFT, _PREFILL = 0.1, 4000  # seconds and tokens a second of the simulator: near Qwen3-32B on one large GPU
-_WARM = json.dumps({"model": MODEL, "messages": [{"role": "user", "content": "안녕하세요?"}], "max_tokens": 1}).encode()
+_EMBEDDED = "qwen2.5-coder-1.5b"
+
+
+def _warm(model: str) -> bytes:
+    """A chat that asks for one token."""
+    return json.dumps(
+        {"model": model, "messages": [{"role": "user", "content": "안녕하세요?"}], "max_tokens": 1}
+    ).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +126,19 @@ def _embedded() -> Generator[Stage]:
     def command(port: int, engine: int) -> Sequence[str]:
         return [*GATEWAYS[OURS].command(port, engine), "--embedded"]
 
-    ours = replace(_with(OURS, {"LOG_LEVEL": "ERROR", "REQUEST_TIMEOUT": "600"}), command=command)
+    def environment(port: int, engine: int) -> Mapping[str, str]:
+        del engine  # nothing of an engine elsewhere: its own one is asked with the settings that a user finds
+        return {
+            "APP_HOST": "127.0.0.1",
+            "APP_PORT": str(port),
+            "EMBEDDED_MODEL": _EMBEDDED,
+            "LOG_LEVEL": "ERROR",
+            "REQUEST_TIMEOUT": "600",
+        }
+
+    ours = replace(GATEWAYS[OURS], command=command, environment=environment)
     with ExitStack() as stack:
-        subject = stack.enter_context(started(ours, 0, _WARM, cores=ALL_CORES))  # the engine is its child
+        subject = stack.enter_context(started(ours, 0, _warm(_EMBEDDED), cores=ALL_CORES))  # the engine is its child
         child, port = _listening_child(subject.pid or 0)
         key, url = child.environ()["ENGINE_API_KEY"], f"http://127.0.0.1:{port}"
         plain = _with(PLAIN, {"ENGINE_URL": url, "ENGINE_KEY": key})
@@ -143,7 +160,7 @@ def _running(url: str) -> Generator[Stage]:
         "ENGINE_KEY": key or "none",
     }
     with ExitStack() as stack:
-        urls = {name: _url(stack, _with(name, variables), port) for name in (OURS, PLAIN)}
+        urls = {name: _url(stack, _with(name, variables), port, model) for name in (OURS, PLAIN)}
         conditions = f"{model} on SGLang for both; no words are given."
         yield Stage(urls, lambda: tokens_of(_ask(f"{url}/metrics", key=key)), _nothing, conditions)
 
@@ -158,8 +175,8 @@ def _with(name: str, variables: Mapping[str, str]) -> Gateway:
     return replace(gateway, environment=environment)
 
 
-def _url(stack: ExitStack, gateway: Gateway, port: int) -> str:
-    subject = stack.enter_context(started(gateway, port, _WARM))
+def _url(stack: ExitStack, gateway: Gateway, port: int, model: str = MODEL) -> str:
+    subject = stack.enter_context(started(gateway, port, _warm(model)))
     return f"http://127.0.0.1:{subject.port}"
 
 
