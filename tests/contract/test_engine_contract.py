@@ -65,7 +65,7 @@ async def free(tested: EngineUnderTest, seconds: float) -> None:
 
 
 async def working_on(tested: EngineUnderTest, count: int) -> None:
-    """Return when the engine works on ``count`` requests; SGLang tells nothing while it prefills, 35 s on slow cores."""
+    """Return when the engine works on ``count`` requests; SGLang tells nothing during a prefill, 35 s on slow cores."""
     await _until(tested, lambda busy: busy >= count, 120)
 
 
