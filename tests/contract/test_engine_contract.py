@@ -65,8 +65,8 @@ async def free(tested: EngineUnderTest, seconds: float) -> None:
 
 
 async def working_on(tested: EngineUnderTest, count: int) -> None:
-    """Return when the engine works on ``count`` requests; SGLang tells nothing during a prefill, 35 s on slow cores."""
-    await _until(tested, lambda busy: busy >= count, 120)
+    """Return when the engine works on ``count`` requests."""
+    await _until(tested, lambda busy: busy >= count, 30)
 
 
 async def _until(tested: EngineUnderTest, reached: Callable[[int], bool], seconds: float) -> None:
