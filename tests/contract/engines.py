@@ -12,7 +12,7 @@ import psutil
 
 from app.engines.profiles import EMBEDDED, SGLANG, EngineProfile
 from tests.simulator.sim_harness import FAST, running
-from tests.support.service import ROOT, Service, free_port
+from tests.support.service import PLAIN, ROOT, Service, free_port
 
 KEY = "contract-key"
 SLOTS = 4
@@ -78,7 +78,8 @@ def _sglang() -> Generator[EngineUnderTest, None, None]:
 
 def _running(port: int) -> Callable[[], int]:
     def busy() -> int:
-        answer = httpx2.get(f"http://127.0.0.1:{port}/v1/loads", headers={"Authorization": f"Bearer {KEY}"}, timeout=30)
+        headers = {"Authorization": f"Bearer {KEY}"}
+        answer = httpx2.get(f"http://127.0.0.1:{port}/v1/loads", headers=headers, timeout=30, verify=PLAIN)
         loads: list[dict[str, Any]] = answer.raise_for_status().json()["loads"]
         return sum(load["num_running_reqs"] + load["num_waiting_reqs"] for load in loads)
 
