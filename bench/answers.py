@@ -127,22 +127,40 @@ def canned_file() -> Path:
 
 def record(needle: str, text: str) -> bytes:
     """One answer: a line with a text of its requests, then each chunk after its length, then a 0."""
-    choice: dict[str, Any] = {"index": 0, "logprobs": None, "finish_reason": None, "matched_stop": None}
-    pieces: list[bytes] = []
-    for number, token in enumerate(split(text)):
-        role = {"role": "assistant"} if number == 0 else {}
-        delta = {"reasoning_content": None, **role, "content": token}
-        pieces.append(_event([{**choice, "delta": delta, "logprobs": _digit(token) if text.isdecimal() else None}]))
-    stop = {**choice, "delta": {"reasoning_content": None}, "finish_reason": "stop", "matched_stop": 151645}
-    count = len(pieces)
+    tokens = split(text)
+    pieces = [_event([_choice({"reasoning_content": None, "role": "assistant", "content": ""})])]
+    for token in tokens:
+        delta = {"reasoning_content": None, "content": token}
+        pieces.append(_event([_choice(delta, logprobs=_digit(token) if text.isdecimal() else None)]))
+    stop = _choice({"reasoning_content": None}, finish_reason="stop", matched_stop=151645)
     usage = {
         "prompt_tokens": 1412,
-        "completion_tokens": count,
-        "total_tokens": 1412 + count,
+        "total_tokens": 1412 + len(tokens),
+        "completion_tokens": len(tokens),
         "prompt_tokens_details": {"cached_tokens": 1384},
+        "reasoning_tokens": 0,
+        "completion_tokens_details": None,
     }
+    pieces[0] += pieces.pop(1)  # SGLang has nothing to say before the first token
     pieces.append(_event([stop]) + _event([], usage=usage) + b"data: [DONE]\n\n")
     return needle.encode() + b"\n" + b"".join(b"%d\n%b" % (len(piece), piece) for piece in pieces) + b"0\n"
+
+
+def _choice(
+    delta: Mapping[str, Any],
+    *,
+    logprobs: Mapping[str, Any] | None = None,
+    finish_reason: str | None = None,
+    matched_stop: int | None = None,
+) -> Mapping[str, Any]:
+    """In SGLang's order: a service may know an event by its bytes."""
+    return {
+        "index": 0,
+        "delta": delta,
+        "logprobs": logprobs,
+        "finish_reason": finish_reason,
+        "matched_stop": matched_stop,
+    }
 
 
 def _event(choices: Sequence[Mapping[str, Any]], **rest: object) -> bytes:

@@ -42,13 +42,13 @@ class TokenStream:
         finish: Why the engine stopped.
         usage: Tokens spent.
         alternatives: For each token the likeliest ones and their log-probabilities; empty if the engine tells none.
+        cut: Whether it was broken off for its silence (see ``watch``).
         first_text: When the first text came, on the monotonic clock; 0 while none has.
     """
 
     __slots__ = (
         "_asked_at",
         "_broken",
-        "_cut",
         "_ended",
         "_failure",
         "_filter",
@@ -60,6 +60,7 @@ class TokenStream:
         "_stall",
         "_waiting",
         "alternatives",
+        "cut",
         "finish",
         "first_text",
         "usage",
@@ -75,7 +76,7 @@ class TokenStream:
         self._asked_at = math.inf
         self._stall = math.inf
         self._silence: asyncio.TimerHandle | None = None
-        self._cut = False
+        self.cut = False
         self._ended = False
         self._failure: ServiceError | None = None
         self._broken: ServiceError | None = None  # found while nobody waited
@@ -198,7 +199,7 @@ class TokenStream:
         try:
             chunk = await self._response.chunk()
         except TransportError as error:
-            if self._cut:
+            if self.cut:
                 raise silence() from None
             raise broken_exchange(error) from error
         self._asked_at = math.inf  # time that passes from here on is the reader's
@@ -208,7 +209,7 @@ class TokenStream:
         """Cut an engine that has been silent for too long; look again when that could be."""
         silent = time.monotonic() - self._asked_at
         if silent >= self._stall and self._filter.through:
-            self._cut = True
+            self.cut = True
             self._response.cut()
             return
         wait = self._stall - silent if 0 <= silent < self._stall else self._stall

@@ -106,13 +106,13 @@ class Asking(Generic[A]):
         Raises:
             ServiceError: see ``events``.
         """
-        async with aclosing(self.events(slot)) as events:
+        async with aclosing(self.events(slot, live=False)) as events:
             async for _ in events:
                 pass
         return self.answer
 
-    async def events(self, slot: Slot) -> AsyncGenerator[Progress, None]:
-        """Ask until the answer stands.
+    async def events(self, slot: Slot, *, live: bool) -> AsyncGenerator[Progress, None]:
+        """Ask until the answer stands; unless somebody hears it ``live``, what is told comes together.
 
         Raises:
             ServiceError: the engine refused (see ``Slot.stream``).
@@ -126,7 +126,7 @@ class Asking(Generic[A]):
             first = not self._attempts
             self._attempts.append(attempt)
             try:
-                async with aclosing(attempt.events(slot, self._generation, again=not first)) as events:
+                async with aclosing(attempt.events(slot, self._generation, again=not first, live=live)) as events:
                     async for event in events:
                         for progress in self.teller.tell(event) if first else ():
                             yield progress

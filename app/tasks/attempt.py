@@ -5,8 +5,8 @@ can be told early and closed later.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,7 +15,7 @@ from app.core.generation import Generation, Usage
 from app.core.llm_engine import Slot
 from app.core.partial_json import PartialEvent, PartialJson
 from app.core.runaway import RunawayWatch
-from app.core.token_stream import TokenStream
+from app.core.token_stream import TokenStream, decoded
 from app.errors import EngineFailure
 
 Ending = Literal[
@@ -69,6 +69,7 @@ class Attempt:
         self._patience = patience
         self._watch = RunawayWatch()
         self._pieces: list[str] = []
+        self._events: list[PartialEvent] = []  # not handed out yet
 
     @property
     def text(self) -> str:
@@ -80,13 +81,16 @@ class Attempt:
         """Whether the engine gave up, or was given up on, before it said anything."""
         return not self._pieces and self.ending in _BEGUN
 
-    async def events(self, slot: Slot, generation: Generation, *, again: bool) -> AsyncGenerator[PartialEvent, None]:
+    async def events(
+        self, slot: Slot, generation: Generation, *, again: bool, live: bool
+    ) -> AsyncGenerator[PartialEvent, None]:
         """Run the generation; leaving early cancels it in the engine.
 
         Args:
             slot: The place at the engine.
             generation: What is asked.
             again: Whether the last generation in this slot failed to answer the same.
+            live: Whether each event is wanted when it happens; else they come together, which costs half as much.
 
         Raises:
             ServiceError: the engine refused the generation (see ``Slot.stream``). Failures after that only end it.
@@ -100,51 +104,74 @@ class Attempt:
                 return
             except EngineFailure:
                 return
-            pieces = await stack.enter_async_context(aclosing(self._listen(tokens)))
-            async for piece in pieces:
-                for event in self._take(piece):
+            if not live:
+                tokens.watch()
+            wait = self._patience.first()
+            while await self._listen(tokens, wait, live=live):
+                for event in self._fresh():
                     yield event
-                if self.ending != "broken":
-                    return
-
-    async def _listen(self, tokens: TokenStream) -> AsyncGenerator[str, None]:
-        """The pieces of text, each waited for with patience; sets ``ending`` unless the body does."""
-        wait = self._patience.first()
-        async with aclosing(aiter(tokens)) as pieces:
-            while True:
-                try:
-                    async with asyncio.timeout(min(wait, self._patience.left())):
-                        piece = await anext(pieces, None)
-                except TimeoutError:
-                    self._give_up()
-                    return
-                except EngineFailure:
-                    return
-                if piece is None:
-                    break
-                yield piece
                 wait = self._patience.stall
+        for event in self._fresh():
+            yield event
+
+    async def _listen(self, tokens: TokenStream, wait: float, *, live: bool) -> bool:
+        """Take in what comes next, and unless it is ``live`` all that follows; whether there may be more.
+
+        Args:
+            tokens: What the engine says.
+            wait: Seconds of patience.
+            live: See ``events``.
+        """
+        try:
+            async with asyncio.timeout(min(wait, self._patience.left())):
+                texts = await tokens.literals()
+            if texts is None:
+                self._said_all(tokens)
+                return False
+            if self._hear(texts) and not live:
+                async with asyncio.timeout(self._patience.left()):
+                    await tokens.pump(self._hear)
+        except TimeoutError:
+            self._give_up()
+        except EngineFailure:
+            self.ending = "stall" if tokens.cut else "broken"
+            return False
+        return self.ending == "broken"
+
+    def _said_all(self, tokens: TokenStream) -> None:
+        """Known faults of engines: they put the answer where thinking belongs, or stop before its end."""
         self.usage = tokens.usage
         if not self._pieces and tokens.reasoning:
-            yield tokens.reasoning
+            self._take(tokens.reasoning)
         if self.ending == "broken":
             self.ending = "stop" if tokens.finish == "stop" else "length" if tokens.finish == "length" else "abort"
+
+    def _fresh(self) -> Sequence[PartialEvent]:
+        events, self._events = self._events, []
+        return events
 
     def _give_up(self) -> None:
         self.ending = "deadline" if self._patience.left() < _TICK else "stall"
 
-    def _take(self, piece: str) -> list[PartialEvent]:
+    def _hear(self, texts: Sequence[bytes]) -> bool:
+        """Take in JSON strings; whether more is wanted. The event loop itself calls it: it does not raise."""
+        for text in texts:
+            self._take(decoded(text))
+            if self.ending != "broken":
+                return False
+        return True
+
+    def _take(self, piece: str) -> None:
         self._pieces.append(piece)
         try:
-            events = self.json.feed(piece)
+            self._events += self.json.feed(piece)
         except ValueError:
             self.ending = "not_json"
-            return []
+            return
         if runaway := self._watch.feed(piece):
             self.ending = runaway
         elif self._overlong():
             self.ending = "overlong"
-        return events
 
     def _overlong(self) -> bool:
         path = self.json.open_path

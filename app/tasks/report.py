@@ -117,7 +117,7 @@ class Report:
 
     @asynccontextmanager
     async def stream(
-        self, engine: LLMEngine, request: TaskRequest, deadline: Deadline, policy: Policy
+        self, engine: LLMEngine, request: TaskRequest, deadline: Deadline, policy: Policy, *, live: bool = True
     ) -> AsyncGenerator[AsyncIterator[TaskEvent[ReportResponse]], None]:
         """The report as it is written: ``Started``, progress, one ``Result``. Leaving the block early cancels it.
 
@@ -128,10 +128,10 @@ class Report:
         """
         case = read_many(request)
         if not case.exchanges:
-            async with WHOLE_REPORT.stream(engine, request, deadline, policy) as events:
+            async with WHOLE_REPORT.stream(engine, request, deadline, policy, live=live) as events:
                 yield events
             return
-        call = Call.of(request, deadline, policy)
+        call = Call.of(request, deadline, policy, live=live)
         async with engine.admit(Priority.REPORT, deadline) as slot:
             writing = _Writing(engine, slot, call, case, deadline, self._sampling)
             async with aclosing(writing.events()) as events:
@@ -169,7 +169,7 @@ class _Writing:
             raise self._failure
         asking = Asking(self._summary_question(), self._call.patience)
         try:
-            async with aclosing(asking.events(self._slot)) as events:
+            async with aclosing(asking.events(self._slot, live=self._call.live)) as events:
                 async for progress in events:
                     yield progress
         except ServiceError:

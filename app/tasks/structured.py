@@ -68,6 +68,7 @@ class Call:
         language: The language of the answer.
         patience: How long it may take.
         policy: What the operator decided.
+        live: Whether somebody hears the answer while it is written.
     """
 
     request: TaskRequest
@@ -75,12 +76,14 @@ class Call:
     language: Language
     patience: Patience
     policy: Policy
+    live: bool
 
     @classmethod
-    def of(cls, request: TaskRequest, deadline: Deadline, policy: Policy) -> "Call":
+    def of(cls, request: TaskRequest, deadline: Deadline, policy: Policy, *, live: bool = True) -> "Call":
         """The call of ``request``."""
         spoken = language_of(request.system_prompt + request.user_prompt)
-        return cls(request, spoken, policy.answer_language(spoken), Patience(deadline, policy.stall), policy)
+        patience = Patience(deadline, policy.stall)
+        return cls(request, spoken, policy.answer_language(spoken), patience, policy, live)
 
 
 def _nothing_against(_: Any) -> str | None:
@@ -139,9 +142,12 @@ class Answering(Protocol[R_co]):
     def version(self) -> str: ...  # noqa: D102
 
     def stream(
-        self, engine: LLMEngine, request: TaskRequest, deadline: Deadline, policy: Policy
+        self, engine: LLMEngine, request: TaskRequest, deadline: Deadline, policy: Policy, *, live: bool = True
     ) -> AbstractAsyncContextManager[AsyncIterator[Any]]:
-        """``Started``, progress, one ``Result``; entering waits for the place at the engine."""
+        """``Started``, progress, one ``Result``; entering waits for the place at the engine.
+
+        Progress that nobody hears ``live`` may come late.
+        """
         ...
 
 
@@ -152,7 +158,7 @@ async def answer(task: Answering[R], engine: LLMEngine, request: TaskRequest, de
         ServiceError: see ``LLMEngine.admit`` and ``Slot.stream``.
         EngineFailure: the model said nothing twice.
     """
-    async with task.stream(engine, request, deadline, policy) as events:
+    async with task.stream(engine, request, deadline, policy, live=False) as events:
         async for event in events:
             if isinstance(event, Result):
                 return cast("Result[R]", event).body
@@ -199,7 +205,7 @@ class Task(Generic[A, R]):
 
     @asynccontextmanager
     async def stream(
-        self, engine: LLMEngine, request: TaskRequest, deadline: Deadline, policy: Policy
+        self, engine: LLMEngine, request: TaskRequest, deadline: Deadline, policy: Policy, *, live: bool = True
     ) -> AsyncGenerator[AsyncIterator["TaskEvent[R]"], None]:
         """The answer as it is written: ``Started``, progress, one ``Result``. Leaving the block early cancels it.
 
@@ -208,7 +214,7 @@ class Task(Generic[A, R]):
         Raises:
             ServiceError: see ``run``; also from the iterator.
         """
-        call = Call.of(request, deadline, policy)
+        call = Call.of(request, deadline, policy, live=live)
         async with (
             engine.admit(self.priority, deadline) as slot,
             aclosing(self._events(engine, slot, call)) as events,
@@ -219,7 +225,7 @@ class Task(Generic[A, R]):
         ruling = await self.decide(slot, call)
         yield Started(self.name, ruling.shape.fields)
         asking = Asking(self._question(ruling, call, engine.context), call.patience)
-        async with aclosing(asking.events(slot)) as events:
+        async with aclosing(asking.events(slot, live=call.live)) as events:
             async for progress in events:
                 yield progress
         body = self.settle(asking.answer, meta_of(engine, asking, ruling), call.policy)

@@ -227,7 +227,7 @@ class Metrics(Collector):
             ("time_to_first_token", "Arrival to the answer's first text.", {t: o.ttft for t, o in self._tasks.items()}),
             (
                 "time_to_first_sentence",
-                "Arrival to the end of the answer's first sentence: what text-to-speech can begin with.",
+                "Arrival to the end of the first sentence, with which text-to-speech can begin; of JSON, to all of it.",
                 {t: o.sentence for t, o in self._tasks.items()},
             ),
         ):

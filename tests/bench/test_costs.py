@@ -14,6 +14,7 @@ from bench.document import DOCUMENT, replaced
 from bench.flat import Costs
 from bench.flat import table as table_of_flatness
 from bench.short import RECORDED, compared, medians
+from simulator.tokens import split
 from tests.support.service import ROOT
 
 needs_compiler = pytest.mark.skipif(
@@ -47,9 +48,19 @@ def test_a_canned_answer_is_one_chunk_a_token_and_then_its_end() -> None:
         rest = rest[int(length) :]
     assert needle == b"words"
     assert rest == b"0\n"
-    said = [json.loads(piece.removeprefix(b"data: "))["choices"][0]["delta"]["content"] for piece in pieces[:-1]]
+    events = [piece.decode().removesuffix("\n\n").split("\n\n") for piece in pieces]
+    assert [len(told) for told in events] == [2, *[1] * (len(split('{"score":6}')) - 1), 3]
+    said = [json.loads(told[-1].removeprefix("data: "))["choices"][0]["delta"]["content"] for told in events[:-1]]
     assert "".join(said) == '{"score":6}'
-    assert pieces[-1].endswith(b"data: [DONE]\n\n")
+    assert events[-1][-1] == "data: [DONE]"
+
+
+def test_a_canned_token_is_written_as_sglang_writes_it() -> None:
+    event = record("words", "a").partition(b"data: ")[2].partition(b"data: ")[2].partition(b"\n")[0].decode()
+    assert event.partition('"choices":')[2] == (
+        '[{"index":0,"delta":{"reasoning_content":null,"content":"a"},"logprobs":null,"finish_reason":null,'
+        '"matched_stop":null}]}'
+    )
 
 
 def test_flatness_is_told_by_the_dearest_connections_and_by_what_a_further_kilobyte_costs() -> None:
