@@ -31,10 +31,11 @@ _TOKEN = re.compile(
 )
 _MARKS = 4  # combining marks on one letter; Vietnamese needs two, Thai three
 _PILE = re.compile(r"(?:[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]){5,}")
-# One look that honest text passes: nothing to remove, nothing that could begin a token.
+_MARK = re.compile(r"[<\[|\uff5c]")  # what every token begins with
+# One look that most texts pass: nothing to remove.
 # A single class of characters, because every alternative more costs honest text another look at each of its letters.
 _SUSPECT = re.compile(
-    rf"[<\[|\uff5c\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\ufe20-\ufe2f{_INVISIBLE[1:-1]}\u200d\u20d0-\u20ff\ufe00-\ufe0f]"
+    rf"[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\ufe20-\ufe2f{_INVISIBLE[1:-1]}\u200d\u20d0-\u20ff\ufe00-\ufe0f]"
 )
 
 
@@ -44,8 +45,12 @@ def defuse(text: str) -> str:
     Honest text comes back as it is, the same object. Idempotent. Plain words at the beginning of a line, such as
     ``System:`` or ``[질문 1]``, are left alone: they are no tokens, and the callers' own prompts are full of them.
     """
-    if _SUSPECT.search(text) is None:
-        return text
-    visible = _PILE.sub(lambda pile: pile.group()[:_MARKS], _JOINERS.sub(r"\1", _REMOVED.sub("", text)))
-    harmless = _TOKEN.sub(lambda found: f"{found.group()} ", visible)
+    visible = text
+    if _SUSPECT.search(text) is not None:
+        visible = _PILE.sub(lambda pile: pile.group()[:_MARKS], _JOINERS.sub(r"\1", _REMOVED.sub("", text)))
+
+    def apart(mark: re.Match[str]) -> str:
+        return f"{mark.group()} " if _TOKEN.match(visible, mark.start()) else mark.group()
+
+    harmless = _MARK.sub(apart, visible)
     return text if harmless == text else harmless

@@ -38,7 +38,7 @@ def find_flags(text: str) -> tuple[Flag, ...]:
     found = [Flag("hidden_text", *one.span()) for one in _HIDDEN.finditer(text)]
     found += [Flag(kind, *plain.origin(start, end)) for kind, start, end in _matches(plain.text)]
     found += [Flag("encoded", *seen.origin(start, end)) for start, end in _encoded(seen.text)]
-    if len(plain.text) >= _BLOCK:
+    if len(plain.text) >= _BLOCK and _LATIN.search(plain.text):
         turned = codecs.encode(plain.text, "rot13")
         found += [
             Flag("encoded", *plain.origin(*one.span())) for pattern in ENGLISH for one in pattern.finditer(turned)
@@ -84,6 +84,7 @@ _HIDDEN = re.compile(
 _NEAR = 16  # hidden characters within this many of each other are one attempt
 
 _BLOCK = 24
+_LATIN = re.compile("[a-z]{3}")  # no English attack does without a word of three letters
 _LONGEST = 4  # bytes of a character
 _DECODED = 4_096  # characters of one block that are looked at
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{24,}")

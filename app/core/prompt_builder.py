@@ -38,12 +38,16 @@ _WRITE: Mapping[tuple[Language, Language], str] = {
 }
 
 
+_HANGUL = b"\xea\xeb\xec\xed"  # the first bytes of its syllables in UTF-8; of Yi, too, in which nobody writes to us
+
+
 def language_of(text: str) -> Language:
     """Korean as soon as one letter in ten is Hangul: Korean technical prose is full of English words."""
     text = unicodedata.normalize("NFC", text)  # some systems write Hangul in decomposed form
-    letters = sum(char.isalpha() for char in text)
-    hangul = sum("가" <= char <= "힣" for char in text)
-    return "ko" if hangul * 10 >= letters and hangul else "en"
+    raw = text.encode(errors="ignore")
+    hangul = len(raw) - len(raw.translate(None, _HANGUL))
+    enough = hangul * 10 >= len(text) or hangul * 10 >= sum(map(str.isalpha, text))
+    return "ko" if enough and hangul else "en"
 
 
 def build_messages(system_prompt: str, user_prompt: str, contract: str, words: str = "") -> tuple[Message, ...]:

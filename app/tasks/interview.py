@@ -18,7 +18,7 @@ from app.tasks.interview_words import CONTRACT, FALLBACK, REPEATED, words_for
 from app.tasks.judging.case import Case, read_many
 from app.tasks.judging.integrity import flags_of, judged, told
 from app.tasks.judging.measure import Measured, measure
-from app.tasks.judging.policy import Decision, asked_before, decide, fresh_question, score_matters
+from app.tasks.judging.policy import Decision, Rules, asked_before, fresh_question
 from app.tasks.shape import Shape
 from app.tasks.structured import Call, Policy, Ruling, Task
 
@@ -76,7 +76,7 @@ _PARTS: Mapping[Order, tuple[type[BaseModel], type[BaseModel]]] = {
     "message-first": (Asking, Closing),
     "thought-first": (AskingAfterThought, ClosingAfterThought),
 }
-# Every set of steps that the rules can leave; see ``judging.policy.decide``.
+# Every set of steps that the rules can leave; see ``judging.policy.Rules``.
 _ALLOWED: tuple[tuple[Action, ...], ...] = (
     ("NEW_TOPIC",),
     ("NEXT_PHASE",),
@@ -111,8 +111,10 @@ async def _rule(slot: Slot, call: Call, *, order: Order) -> Ruling[StepAnswer]:
     """Find out what may come next."""
     case = read_many(call.request)
     flags = flags_of(case.last, call.request)
-    measured = await _measured_if_it_matters(slot, call, case, flags)
-    decision = decide(case, measured.meta.expected if measured else None)
+    rules = Rules(case)
+    # Not measured where every score allows the same steps: the candidate is waiting.
+    measured = await _measured(slot, call, case, flags) if rules.score_matters else None
+    decision = rules.decide(measured.meta.expected if measured else None)
     marks: dict[str, Any] = {
         "judged": judged(case),
         "integrity_flags": told(flags, case.last),
@@ -131,10 +133,8 @@ async def _rule(slot: Slot, call: Call, *, order: Order) -> Ruling[StepAnswer]:
     )
 
 
-async def _measured_if_it_matters(slot: Slot, call: Call, case: Case, flags: Sequence[Any]) -> Measured | None:
-    """The score of the last answer; not measured where every score allows the same steps: the candidate is waiting."""
-    if case.last is None or not score_matters(case):
-        return None
+async def _measured(slot: Slot, call: Call, case: Case, flags: Sequence[Any]) -> Measured:
+    """The score of the last answer."""
     return await measure(
         slot, case, case.last, call.spoken, call.patience, flags=flags, priority=Priority.INTERVIEW_STEP
     )

@@ -69,28 +69,27 @@ _CLOSING = re.compile(
 _RULE = re.compile(r"(?:^|\n)[ \t]*(?:-{3,}|={3,})[ \t]*\s*\Z")
 _RULE_LINE = re.compile(r"[ \t]*(?:-{3,}|={3,})[ \t]*\n\s*")
 _BLANK = re.compile(r"\n[ \t]*\n[ \t]*")
+# From here to the follow-ups for text in small letters: a pattern without IGNORECASE skips to where it can begin.
 _LEVELS = {
-    "NEWCOMER": r"NEWCOMER|신입|newcomer|entry",
-    "JUNIOR": r"JUNIOR|주니어",
-    "MID": r"\bMID(?:DLE)?\b|미들|중급|미드",
-    "SENIOR": r"SENIOR|시니어|고급",
+    "NEWCOMER": r"신입|newcomer|entry",
+    "JUNIOR": r"junior|주니어",
+    "MID": r"\bmid(?:dle)?\b|미들|중급|미드",
+    "SENIOR": r"senior|시니어|고급",
 }
 _PHASES = {
-    "OPENING": r"OPENING|오프닝|도입|자기[ \t]*소개[ \t]*단계",
-    "TECHNICAL": r"TECHNICAL|기술[ \t]*(?:면접|질문|단계)",
-    "PERSONALITY": r"PERSONALITY|BEHAVIORAL|인성[ \t]*(?:면접|질문|단계)|컬처[ \t]*핏",
-    "CLOSING": r"CLOSING|클로징|마무리[ \t]*(?:단계|질문|면접)?",
+    "OPENING": r"opening|오프닝|도입|자기[ \t]*소개[ \t]*단계",
+    "TECHNICAL": r"technical|기술[ \t]*(?:면접|질문|단계)",
+    "PERSONALITY": r"personality|behavioral|인성[ \t]*(?:면접|질문|단계)|컬처[ \t]*핏",
+    "CLOSING": r"closing|클로징|마무리[ \t]*(?:단계|질문|면접)?",
 }
-_ANY_PHASE = re.compile("|".join(f"(?P<{name}>{words})" for name, words in _PHASES.items()), re.IGNORECASE)
+_ANY_PHASE = re.compile("|".join(_PHASES.values()))
 _LEVEL_LABEL = re.compile(
-    r"(?:레벨|경력|수준|직급|연차|level|seniority)[^\n:：]{0,12}[:：][ \t]*([^\n/|,]{1,40})",  # noqa: RUF001
-    re.IGNORECASE,
+    r"(?:레벨|경력|수준|직급|연차|level|seniority)[^\n:：]{0,12}[:：][ \t]*([^\n/|,]{1,40})"  # noqa: RUF001
 )
-_PHASE_LABEL = re.compile(r"(?:단계|phase|페이즈|stage)[^\n:：]{0,12}[:：][ \t]*([^\n/|,]{1,40})", re.IGNORECASE)  # noqa: RUF001
+_PHASE_LABEL = re.compile(r"(?:단계|phase|페이즈|stage)[^\n:：]{0,12}[:：][ \t]*([^\n/|,]{1,40})")  # noqa: RUF001
 _FOLLOW_UPS = re.compile(
-    r"(?:(?:꼬리|추가|후속)[ \t]*질문|follow[- _]?ups?)[^\d\n]{0,30}?(\d{1,2})[ \t]*(?:회|번|개)?[ \t]*"
-    r"(?:/|중|of|,[^\d\n]{0,12})[^\d\n]{0,12}?(\d{1,2})",
-    re.IGNORECASE,
+    r"(?:꼬리[ \t]*질문|추가[ \t]*질문|후속[ \t]*질문|follow[- _]?ups?)[^\d\n]{0,30}?(\d{1,2})[ \t]*(?:회|번|개)?[ \t]*"
+    r"(?:/|중|of|,[^\d\n]{0,12})[^\d\n]{0,12}?(\d{1,2})"
 )
 _LIMIT = re.compile(
     r"(?:꼬리|추가|후속)[ \t]*질문[^\n]{0,30}?(?:최대|까지)?[^\d\n]{0,8}(\d{1,2})[ \t]*(?:번|회|개)"
@@ -173,16 +172,17 @@ def phase_of(*texts: str) -> str | None:
     labelled = _named(_PHASE_LABEL, _PHASES, texts)
     if labelled:
         return labelled
-    named = (found for text in texts if (found := _ANY_PHASE.search(text)))
-    first = next(named, None)
-    return first.lastgroup if first else None
+    for text in texts:
+        if found := _ANY_PHASE.search(text.lower()):
+            return next(name for name, words in _PHASES.items() if re.fullmatch(words, found[0]))
+    return None
 
 
 def _named(label: re.Pattern[str], names: dict[str, str], texts: tuple[str, ...]) -> str | None:
     for text in texts:
-        for found in label.finditer(text):
+        for found in label.finditer(text.lower()):
             for name, words in names.items():
-                if re.search(words, found[1], re.IGNORECASE):
+                if re.search(words, found[1]):
                     return name
     return None
 
@@ -190,7 +190,7 @@ def _named(label: re.Pattern[str], names: dict[str, str], texts: tuple[str, ...]
 def follow_ups(text: str) -> tuple[int, int] | None:
     """How many follow-ups were asked and how many may be, by the last count in the text: ``꼬리 질문 횟수: 1/2``."""
     found = None
-    for found in _FOLLOW_UPS.finditer(text):  # noqa: B007  the last one counts
+    for found in _FOLLOW_UPS.finditer(text.lower()):  # noqa: B007  the last one counts
         pass
     return (int(found[1]), int(found[2])) if found else None
 

@@ -56,47 +56,47 @@ class Decision:
     reasons: tuple[str, ...]
 
 
-def decide(case: Case, score: float | None) -> Decision:
-    """The steps that ``case`` allows.
+class Rules:
+    """What ``case``, which holds all that was said in this phase so far, allows."""
 
-    Without an answer there is only NEW_TOPIC. FOLLOW_UP falls away after an answer that is none, by a gate or by its
-    score, at the limit, and after a good answer if a follow-up has brought it or the phase is long enough. NEXT_PHASE
-    falls away while the phase is short and while the last answer is open and could be followed up. Beyond the phase's
-    length there is only NEXT_PHASE.
+    def __init__(self, case: Case) -> None:
+        self._case = case
+        last = case.last
+        # Told once, for it is what takes most of the time.
+        self._nothing = last is not None and gate(last.question, last.answer) is not None
 
-    Args:
-        case: What was said in this phase so far.
-        score: The measured score of the last answer, 0-10; None if it was not measured.
-    """
-    return _decide(case, score, nothing=_is_nothing(case))
+    @property
+    def score_matters(self) -> bool:
+        """Whether it depends on the score of the last answer: only then is it worth the wait to measure it."""
+        return len({self.decide(score).allowed for score in (0.0, NOTHING, GOOD)}) > 1
 
+    def decide(self, score: float | None) -> Decision:
+        """The steps that are allowed.
 
-def _is_nothing(case: Case) -> bool:
-    """Whether the last answer is none; told once, for it is what takes most of the time."""
-    return case.last is not None and gate(case.last.question, case.last.answer) is not None
+        Without an answer there is only NEW_TOPIC. FOLLOW_UP falls away after an answer that is none, by a gate or by
+        its score, at the limit, and after a good answer if a follow-up has brought it or the phase is long enough.
+        NEXT_PHASE falls away while the phase is short and while the last answer is open and could be followed up.
+        Beyond the phase's length there is only NEXT_PHASE.
 
-
-def _decide(case: Case, score: float | None, *, nothing: bool) -> Decision:
-    if case.last is None:
-        return Decision(("NEW_TOPIC",), ("there is no answer yet: the first question opens a topic",))
-    length = LENGTHS[case.phase] if case.phase else _UNKNOWN
-    asked = len(case.exchanges)
-    if asked >= length.most:
-        return Decision(("NEXT_PHASE",), (f"{asked} questions were asked, and the phase has at most {length.most}",))
-    follow_up = _against_follow_up(case, score, nothing=nothing, long_enough=asked >= length.least)
-    next_phase = _against_next_phase(asked, length, score, nothing=nothing, open_ended=follow_up is None)
-    reasons = {"FOLLOW_UP": follow_up, "NEXT_PHASE": next_phase}
-    allowed: tuple[Action, ...] = ("FOLLOW_UP", "NEW_TOPIC", "NEXT_PHASE")
-    return Decision(
-        tuple(action for action in allowed if not reasons.get(action)),
-        tuple(f"{action}: {why}" for action, why in reasons.items() if why),
-    )
-
-
-def score_matters(case: Case) -> bool:
-    """Whether what is allowed depends on the score of the last answer: only then is it worth the wait to measure it."""
-    nothing = _is_nothing(case)
-    return len({_decide(case, score, nothing=nothing).allowed for score in (0.0, NOTHING, GOOD)}) > 1
+        Args:
+            score: The measured score of the last answer, 0-10; None if it was not measured.
+        """
+        case, nothing = self._case, self._nothing
+        if case.last is None:
+            return Decision(("NEW_TOPIC",), ("there is no answer yet: the first question opens a topic",))
+        length = LENGTHS[case.phase] if case.phase else _UNKNOWN
+        asked = len(case.exchanges)
+        if asked >= length.most:
+            why = f"{asked} questions were asked, and the phase has at most {length.most}"
+            return Decision(("NEXT_PHASE",), (why,))
+        follow_up = _against_follow_up(case, score, nothing=nothing, long_enough=asked >= length.least)
+        next_phase = _against_next_phase(asked, length, score, nothing=nothing, open_ended=follow_up is None)
+        reasons = {"FOLLOW_UP": follow_up, "NEXT_PHASE": next_phase}
+        allowed: tuple[Action, ...] = ("FOLLOW_UP", "NEW_TOPIC", "NEXT_PHASE")
+        return Decision(
+            tuple(action for action in allowed if not reasons.get(action)),
+            tuple(f"{action}: {why}" for action, why in reasons.items() if why),
+        )
 
 
 def _against_follow_up(case: Case, score: float | None, *, nothing: bool, long_enough: bool) -> str | None:

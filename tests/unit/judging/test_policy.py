@@ -17,10 +17,9 @@ from app.tasks.judging.policy import (
     FOLLOW_UPS,
     GOOD,
     LENGTHS,
+    Rules,
     asked_before,
-    decide,
     fresh_question,
-    score_matters,
 )
 from app.tasks.judging.similar import similarity
 
@@ -49,7 +48,7 @@ def case(asked: int = 4, last: str = ANSWER, **fields: Any) -> Case:
 
 
 def allowed(about: Case, score: float | None = None) -> tuple[Action, ...]:
-    return decide(about, score).allowed
+    return Rules(about).decide(score).allowed
 
 
 texts = (
@@ -68,10 +67,10 @@ scores = st.none() | st.floats(0, 10)
 
 @given(cases, scores)
 def test_something_is_always_allowed_and_there_is_a_grammar_for_it(about: Case, score: float | None) -> None:
-    decision = decide(about, score)
+    decision = Rules(about).decide(score)
     assert decision.allowed in SETS
     assert len(decision.allowed) == 3 or decision.reasons
-    assert decide(about, score) == decision
+    assert Rules(about).decide(score) == decision
 
 
 @given(cases, scores)
@@ -134,14 +133,14 @@ def test_a_good_answer_is_not_followed_up_once_the_phase_has_its_questions() -> 
 
 @given(cases, st.floats(0, 10))
 def test_a_score_that_does_not_matter_changes_nothing(about: Case, score: float) -> None:
-    assume(not score_matters(about))
-    assert decide(about, score).allowed == decide(about, 5.0).allowed
+    assume(not Rules(about).score_matters)
+    assert Rules(about).decide(score).allowed == Rules(about).decide(5.0).allowed
 
 
 def test_the_score_of_an_answer_that_may_be_followed_up_matters() -> None:
-    assert score_matters(case(3, follow_up_count=0))
-    assert not score_matters(case(0))
-    assert not score_matters(case(1, "모르겠습니다."))
+    assert Rules(case(3, follow_up_count=0)).score_matters
+    assert not Rules(case(0)).score_matters
+    assert not Rules(case(1, "모르겠습니다.")).score_matters
 
 
 @given(st.floats(0, 10) | st.sampled_from([2.5, 6.5]))
@@ -166,7 +165,7 @@ def test_what_was_not_measured_rules_nothing_out() -> None:
 
 
 def test_each_step_that_is_ruled_out_is_named_with_its_reason() -> None:
-    decision = decide(case(1, "모르겠습니다."), None)
+    decision = Rules(case(1, "모르겠습니다.")).decide(None)
     assert {reason.split(":")[0] for reason in decision.reasons} == {"FOLLOW_UP", "NEXT_PHASE"}
 
 
