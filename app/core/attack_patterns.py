@@ -239,7 +239,8 @@ def _torn(piece: str, after: str) -> str:
     return piece + _GAP if "가" <= piece <= "힣" and _TEARABLE.match(after) else piece
 
 
-ENGLISH = tuple(_compiled(sources) for sources in _ENGLISH.values())
+LATIN = re.compile("[a-z]{3}")  # no English phrase does without a word of three letters
+ENGLISH: frozenset[re.Pattern[str]] = frozenset(_compiled(sources) for sources in _ENGLISH.values())
 PHRASES: tuple[tuple[FlagKind, re.Pattern[str]], ...] = (
     *((kind, _compiled(sources)) for kind, sources in _KOREAN.items()),
     *((kind, _compiled(sources)) for kind, sources in _ENGLISH.items()),

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from app.core.attack_patterns import CONTROL_TOKEN, ENGLISH, NAMED, PHRASES, QUOTED, FlagKind
+from app.core.attack_patterns import CONTROL_TOKEN, ENGLISH, LATIN, NAMED, PHRASES, QUOTED, FlagKind
 from app.core.folded import folded, visible
 
 
@@ -38,7 +38,7 @@ def find_flags(text: str) -> tuple[Flag, ...]:
     found = [Flag("hidden_text", *one.span()) for one in _HIDDEN.finditer(text)]
     found += [Flag(kind, *plain.origin(start, end)) for kind, start, end in _matches(plain.text)]
     found += [Flag("encoded", *seen.origin(start, end)) for start, end in _encoded(seen.text)]
-    if len(plain.text) >= _BLOCK and _LATIN.search(plain.text):
+    if len(plain.text) >= _BLOCK and LATIN.search(plain.text):
         turned = codecs.encode(plain.text, "rot13")
         found += [
             Flag("encoded", *plain.origin(*one.span())) for pattern in ENGLISH for one in pattern.finditer(turned)
@@ -61,7 +61,10 @@ def _merged(found: list[Flag]) -> tuple[Flag, ...]:
 
 
 def _matches(text: str) -> Iterator[tuple[FlagKind, int, int]]:
+    latin = LATIN.search(text) is not None
     for kind, pattern in PHRASES:
+        if pattern in ENGLISH and not latin:
+            continue
         for found in pattern.finditer(text):
             if found.end() > found.start() and not QUOTED.match(text, found.end()):
                 yield kind, *found.span()
@@ -84,7 +87,6 @@ _HIDDEN = re.compile(
 _NEAR = 16  # hidden characters within this many of each other are one attempt
 
 _BLOCK = 24
-_LATIN = re.compile("[a-z]{3}")  # no English attack does without a word of three letters
 _LONGEST = 4  # bytes of a character
 _DECODED = 4_096  # characters of one block that are looked at
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{24,}")

@@ -67,8 +67,8 @@ def _any(*options: str) -> str:
     return f"(?:{'|'.join(options)})"
 
 
-_START = r"(?:(?<=^)|(?<=[.?!]))\s*"  # of a sentence
-_WORD = r"(?:(?<=^)|(?<=[\s,.?!]))"  # the place before a word
+_START = r"(?<![^.?!])\s*"  # of a sentence
+_WORD = r"(?<![^\s,.?!])"  # the place before a word
 _NOUN = r"([가-힣A-Za-z0-9)])(?:이)?"
 _THINK = _any(
     r"생각(?:합니다|해\s*왔습니다|하는데요?|하고\s*있습니다)", "봅니다", "보는데요?", r"믿(?:습니다|고\s*있습니다)"
