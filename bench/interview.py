@@ -6,7 +6,9 @@
 
 For each answer there is one feedback call and then one step call, as the first caller makes them; the step is read as
 events from this service, and as the one JSON body that it is from the plain one. On the simulator both get the same
-words (``bench/caller.py``), each in the JSON that its prompt asks for; a real model chooses its own.
+words (``bench/caller.py``), each in the JSON that its prompt asks for; a real model chooses its own. A real engine
+keeps what it has read, so each service plays one interview that does not count: else who comes second finds the
+caller's prompts read by the first.
 """
 
 import argparse
@@ -90,6 +92,9 @@ def run(options: argparse.Namespace) -> int:
     counts = [int(count) for count in options.interviews.split(",")]
     found: dict[tuple[int, str], Played] = {(count, name): Played() for count in counts for name in (OURS, PLAIN)}
     with stage(options.engine, options.tps) as scene:
+        for name in () if options.engine == "simulator" else (OURS, PLAIN):
+            _play(scene, name, [f"{name[0]}-rehearsal"], Played(), options.steps, options.pasted)
+            print(f"{name}: rehearsed", flush=True)
         for number in range(options.rounds):
             for (count, name), played in found.items():
                 label = f"{name[0]}{number}{count}"

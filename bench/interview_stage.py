@@ -143,7 +143,7 @@ def _embedded() -> Generator[Stage]:
         key, url = child.environ()["ENGINE_API_KEY"], f"http://127.0.0.1:{port}"
         plain = _with(PLAIN, {"ENGINE_URL": url, "ENGINE_KEY": key})
         urls = {OURS: f"http://127.0.0.1:{subject.port}", PLAIN: _url(stack, plain, port)}
-        conditions = "The embedded engine, llama.cpp with Qwen2.5-Coder-1.5B, for both; no words are given."
+        conditions = "llama.cpp with Qwen2.5-Coder-1.5B for both, after an interview each; no words are given."
         yield Stage(urls, lambda: tokens_of(_ask(f"{url}/metrics", key=key)), _nothing, conditions)
 
 
@@ -161,7 +161,7 @@ def _running(url: str) -> Generator[Stage]:
     }
     with ExitStack() as stack:
         urls = {name: _url(stack, _with(name, variables), port, model) for name in (OURS, PLAIN)}
-        conditions = f"{model} on SGLang for both; no words are given."
+        conditions = f"{model} on SGLang for both, after an interview each; no words are given."
         yield Stage(urls, lambda: tokens_of(_ask(f"{url}/metrics", key=key)), _nothing, conditions)
 
 

@@ -3,6 +3,7 @@
 Before them there may be one call of one token that measures the answer; a report has a review for each question.
 """
 
+import json
 import time
 from collections.abc import Iterator
 from typing import Any, cast
@@ -60,24 +61,28 @@ def faulty(broken_engine: Simulator) -> Simulator:
     return broken_engine
 
 
-def ask(service: Service, engine: Simulator, path: str) -> tuple[dict[str, Any], float]:
-    """The answer of one call, checked against its schema and its bound of generations, and the seconds it took."""
+def ask(service: Service, engine: Simulator, path: str, *, live: bool = False) -> tuple[dict[str, Any], float]:
+    """The answer of one call, checked against its schema and its bound of generations, and the seconds it took.
+
+    In one JSON body, or ``live``: as the last of the events that are told while it is written.
+    """
     prompt, model = TASKS[path]
     before = last_heard(engine)
     started = time.monotonic()
-    answer = service.post(path, prompt)
+    answer = service.post(f"{path}?stream=true" if live else path, prompt)
     seconds = time.monotonic() - started
     assert answer.status_code == 200, (path, answer.text)
-    model.model_validate(answer.json())
+    body: dict[str, Any] = json.loads(answer.text.rpartition("event: result\ndata: ")[2]) if live else answer.json()
+    model.model_validate(body)
     calls = bodies(engine, before)
     measured, asked = [call for call in calls if call["max_tokens"] == 1], [c for c in calls if c["max_tokens"] > 1]
     assert max(tries(asked).values()) <= 2, tries(asked)
     # An engine that only fails is left alone in the end; what it was not asked for any more is told.
-    left_out = [repair for repair in answer.json()["meta"]["repaired"] if "not given" in repair]
+    left_out = [repair for repair in body["meta"]["repaired"] if "not given" in repair]
     assert len(tries(asked)) == MOST_ASKED[path] or left_out
     assert len(measured) <= 1  # of the two answers in a report one is no answer, so nobody has to be asked about it
-    assert max(tries(asked).values()) <= answer.json()["meta"]["attempts"] <= 2
-    return answer.json(), seconds
+    assert max(tries(asked).values()) <= body["meta"]["attempts"] <= 2
+    return body, seconds
 
 
 def repairs(body: dict[str, Any]) -> list[str]:
@@ -95,6 +100,7 @@ def texts_of(value: Any) -> Iterator[str]:
             yield from texts_of(item)
 
 
+@pytest.mark.parametrize("live", [False, True], ids=["json", "events"])
 @pytest.mark.parametrize("path", TASKS)
 @pytest.mark.parametrize(
     "fault",
@@ -111,13 +117,13 @@ def texts_of(value: Any) -> Iterator[str]:
     ids=lambda fault: f"{fault['kind']}-{fault.get('tokens', '')}",
 )
 def test_a_fault_is_not_the_caller_s_problem(
-    impatient: Service, faulty: Simulator, path: str, fault: dict[str, Any]
+    impatient: Service, faulty: Simulator, path: str, fault: dict[str, Any], *, live: bool
 ) -> None:
     # What earlier cases did to the engine is still held against it for a while.
     wait_until(lambda: impatient.post("/api/chat/completions", GREETING).status_code == 200, 60, "the breaker closed")
     faulty.client.post("/_sim/reset").raise_for_status()
     faulty.fault(**fault)
-    body, seconds = ask(impatient, faulty, path)
+    body, seconds = ask(impatient, faulty, path, live=live)
     assert seconds < DEADLINE
     assert body["meta"]["attempts"] <= 2
     if fault["kind"] == "reasoning":
@@ -126,12 +132,15 @@ def test_a_fault_is_not_the_caller_s_problem(
         assert repairs(body)
 
 
+@pytest.mark.parametrize("live", [False, True], ids=["json", "events"])
 @pytest.mark.parametrize("path", TASKS)
 @pytest.mark.parametrize("kind", ["whitespace", "endless_string", "repetition"])
 @pytest.mark.parametrize("at", [0, 1, 12, 30, 60, 120])
-def test_a_runaway_is_cut_early(impatient: Service, faulty: Simulator, path: str, kind: str, at: int) -> None:
+def test_a_runaway_is_cut_early(
+    impatient: Service, faulty: Simulator, path: str, kind: str, at: int, *, live: bool
+) -> None:
     faulty.fault(kind, bytes=at)
-    body, _ = ask(impatient, faulty, path)
+    body, _ = ask(impatient, faulty, path, live=live)
     meta = body["meta"]
     assert meta["attempts"] <= 2
     assert meta["finish"] in {"whitespace", "repetition", "overlong", "not_json"}
