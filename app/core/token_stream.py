@@ -123,11 +123,16 @@ class TokenStream:
         if self._waiting and b'"error"' in self._waiting[0][:32]:
             self._parsed(self._waiting[0])
 
-    def watch(self) -> None:
+    def watch(self, stall: float | None = None) -> None:
         """From the first text on, let ``literals`` and iteration fail if the engine is silent for too long.
 
         Before it the engine has all the time of the request: prefill may take long.
+
+        Args:
+            stall: Seconds, if others than ``begin`` was given.
         """
+        if stall is not None:
+            self._stall = stall
         self._silence = asyncio.get_running_loop().call_later(self._stall, self._look)
 
     def close(self) -> None:

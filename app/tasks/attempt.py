@@ -105,7 +105,7 @@ class Attempt:
             except EngineFailure:
                 return
             if not live:
-                tokens.watch()
+                tokens.watch(self._patience.stall)
             wait = self._patience.first()
             while await self._listen(tokens, wait, live=live):
                 for event in self._fresh():

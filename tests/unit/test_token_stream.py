@@ -127,7 +127,8 @@ async def test_what_a_reader_refuses_is_kept_for_it(pool: HttpPool) -> None:
         assert "".join(map(decoded, said)) == "하나둘셋"
 
 
-async def test_an_engine_that_falls_silent_is_left(pool: HttpPool) -> None:
+@pytest.mark.parametrize(("usual", "own"), [(0.05, None), (60, 0.05)], ids=["usual", "own"])
+async def test_an_engine_that_falls_silent_is_left(pool: HttpPool, usual: float, own: float | None) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
         await peer.say(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", chunked(text("네")))
@@ -135,9 +136,10 @@ async def test_an_engine_that_falls_silent_is_left(pool: HttpPool) -> None:
 
     async with scripted(script) as server, pool.exchange("GET", server.address, "/") as response:
         tokens = TokenStream(response, SGLANG)
-        await tokens.begin(0.05)
-        tokens.watch()
+        await tokens.begin(usual)
+        tokens.watch(own)
         assert await tokens.literals() == ['"네"'.encode()]
         await tokens.pump(lambda _: True)
         with pytest.raises(EngineFailure, match="silent"):
             await tokens.literals()
+        assert tokens.cut
