@@ -65,9 +65,24 @@ def command(chosen: argparse.Namespace) -> list[str]:
     launch = [str(layout.python_of(chosen.venv)), "-W", "ignore", "-m", "sglang.launch_server"]
     model = ["--model-path", str(chosen.model_path), "--served-model-name", chosen.served_model_name]
     key = ["--api-key", chosen.api_key] if chosen.api_key else []
+    numbers = ["--dtype", dtype(Path("/proc/cpuinfo").read_text())]
     # Last, so that nothing after `--` can open the server to the network.
     address = ["--host", LOOPBACK, "--port", str(chosen.port)]
-    return [*launch, *model, *CPU_FLAGS, *SERVICE_FLAGS, *key, *chosen.sglang_flags, *address]
+    return [*launch, *model, *CPU_FLAGS, *numbers, *SERVICE_FLAGS, *key, *chosen.sglang_flags, *address]
+
+
+def dtype(processors: str) -> str:
+    """Chooses the numbers to compute with: emulated, bfloat16 reads a prompt at half the speed of float32.
+
+    Measured on two cores of 2.5 GHz with AVX-512 and without bf16: 98 and 220 prompt tokens a second.
+
+    Args:
+        processors: What the kernel says of the processors (/proc/cpuinfo).
+
+    Returns:
+        SGLang's name for them.
+    """
+    return "bfloat16" if {"avx512_bf16", "amx_bf16"} & set(processors.split()) else "float32"
 
 
 def start(arguments: list[str], rendezvous: Path) -> subprocess.Popen[bytes]:

@@ -58,3 +58,10 @@ def test_a_flag_that_sglang_does_not_have_is_noticed(installed: Path) -> None:
     )
     assert done.returncode == 1
     assert "--enable-telepathy" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("flags", "numbers"), [("fma avx512f amx_bf16", "bfloat16"), ("fma avx512f", "float32")])
+def test_the_cpu_server_computes_in_numbers_that_the_processor_has(flags: str, numbers: str) -> None:
+    program = f"import serve; print(serve.dtype({flags!r}))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=CPU_INSTALL, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == numbers
