@@ -90,7 +90,7 @@ class Attempt:
             slot: The place at the engine.
             generation: What is asked.
             again: Whether the last generation in this slot failed to answer the same.
-            live: Whether each event is wanted when it happens; else they come together, which costs half as much.
+            live: Whether each event is wanted when it happens; else they come together, which costs less.
 
         Raises:
             ServiceError: the engine refused the generation (see ``Slot.stream``). Failures after that only end it.
