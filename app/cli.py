@@ -25,7 +25,7 @@ from app.core.drain import Drain
 from app.engines.catalog import MODELS, find_model
 from app.engines.sglang import printable
 from app.errors import StartupError
-from app.main import create_app, outermost
+from app.main import at_once, create_app, outermost
 from app.server import Limits, make_server
 from app.telemetry.logs import configure_logs
 from app.watching import open_audit
@@ -69,7 +69,7 @@ def serve(
             find_model(settings.embedded_model, settings.models_dir)  # a clear sentence now, not a failed start later
         drain = Drain()
         app = create_app(settings, on_ready=lambda: _banner(settings), with_engine=with_engine, drain=drain)
-        make_server(outermost(app), drain, _limits(settings)).run(sockets=[listener])
+        make_server(outermost(app), drain, _limits(settings), at_once(app)).run(sockets=[listener])
 
 
 def _limits(settings: Settings) -> Limits:

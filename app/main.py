@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from app import __version__
 from app.api import chat, feedback, health, interview, metrics, openai, report
+from app.api.at_once import AtOnce
 from app.api.auth import document_keys
 from app.api.browsers import allow_origins
 from app.api.deps import Services
@@ -85,12 +86,19 @@ def create_app(
     app.middleware_stack = FastLane(
         app, app.build_middleware_stack(), app.user_middleware, [*chat.router.routes, *openai.router.routes]
     )
+    if not settings.log_text:
+        app.state.at_once = AtOnce.of([chat.AT_ONCE, openai.AT_ONCE], drain, observer, settings.max_body_bytes)
     return app
 
 
 def outermost(app: FastAPI) -> ASGIApp:
     """What a server of ours should call: ``app`` without the two layers that only pass requests on."""
     return app.middleware_stack or app
+
+
+def at_once(app: FastAPI) -> AtOnce | None:
+    """What a server of ours should offer requests to before it calls ``app``."""
+    return getattr(app.state, "at_once", None)
 
 
 async def _announce(services: Services, on_ready: Callable[[], None]) -> None:

@@ -1,277 +1,25 @@
-"""The HTTP server: uvicorn, with the limits for slow and hostile clients that it lacks, and a drain."""
+"""The HTTP server: uvicorn with our protocol, and a drain."""
 
 import asyncio
 import gc
 import signal
 import socket
-from collections import deque
-from dataclasses import dataclass
 from types import FrameType
 from typing import Any, cast
 
 import structlog
 import uvicorn
-from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from app.api.client import CLIENT, Client
+from app.api.at_once import AtOnce
 from app.core.drain import Drain
+from app.protocol import GuardedProtocol, Limits
+from app.standing import Heads
 
 log = structlog.get_logger("server")
 
 _KEEP_ALIVE = 75  # seconds; longer than the 60 that proxies usually keep an idle connection, so that they close it
 _BACKLOG = 2048
 _YOUNG = 10_000  # objects that may be made before the young are looked through for garbage
-# Bytes of a refused body that are read all the same: a client that is cut off while it sends may never see the refusal.
-_UNWANTED = 16 * 1024 * 1024
-_SEND_BUFFER = (
-    64 * 1024
-)  # bytes in the kernel for one client; left alone it grows to megabytes for one that reads nothing
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a client may take its time for.
-
-    Attributes:
-        connections: The most that are open at the same time; further ones are closed at once.
-        receive: Seconds in which the headers of a request, and then its body, must have come.
-        send: Seconds for which a client may read nothing while there is something to send.
-        drain_delay: Seconds for which requests are still taken after a signal to end.
-        drain_limit: Seconds for answers in flight after that.
-    """
-
-    connections: int
-    receive: float
-    send: float
-    drain_delay: float
-    drain_limit: float
-
-
-class _Joined:
-    """A transport for one response: its head waits for the first bytes of its body, so that both are one packet.
-
-    Each write would be a call to the kernel of its own, a tenth of what a short request costs.
-    """
-
-    __slots__ = ("_head", "_loop", "_transport")
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._loop = loop
-        self._head: bytes | None = b""
-
-    def write(self, data: bytes) -> None:
-        """Send ``data``; the first of it with the next, or at the end of this turn of the loop."""
-        if self._head is None:
-            self._transport.write(data)
-        elif self._head:
-            head, self._head = self._head, None
-            self._transport.write(head + data)
-        else:
-            self._head = data
-            self._loop.call_soon(self._flush)
-
-    def close(self) -> None:
-        """Send what is held back, then close."""
-        self._flush()
-        self._transport.close()
-
-    def _flush(self) -> None:
-        if self._head:
-            self._transport.write(self._head)
-        self._head = None
-
-
-class _Signal:
-    """What uvicorn uses of ``asyncio.Event``; the queue of a real one takes 0.8 KB, even if nobody waits."""
-
-    __slots__ = ("_set", "_waiter")
-
-    def __init__(self, *, is_set: bool = False) -> None:
-        self._set = is_set
-        self._waiter: asyncio.Future[None] | None = None
-
-    def set(self) -> None:
-        self._set = True
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    def clear(self) -> None:
-        self._set = False
-
-    async def wait(self) -> None:
-        while not self._set:
-            if self._waiter is None or self._waiter.done():
-                self._waiter = asyncio.get_running_loop().create_future()
-            await asyncio.shield(self._waiter)  # who gives up waiting does not take the others with it
-
-
-class _Flow(FlowControl):
-    """uvicorn's flow control with a lighter event."""
-
-    __slots__ = ("_is_writable_event", "_transport", "read_paused", "write_paused")
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self.read_paused = self.write_paused = False
-        self._is_writable_event = cast("asyncio.Event", _Signal(is_set=True))
-
-
-class _Pipeline(list[Any]):
-    """What uvicorn uses of a deque, which takes 0.6 KB even if it is empty, as this nearly always is."""
-
-    __slots__ = ()
-
-    def appendleft(self, request: Any) -> None:
-        self.insert(0, request)
-
-
-_ASGI = {"version": "3.0", "spec_version": "2.4"}  # by 2.3 a streaming response would look for the disconnect itself
-
-
-class GuardedProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1 protocol with a clock for each thing that a client can be slow at.
-
-    Thousands are open at a time: with more than 30 attributes a dictionary is not shared and takes 1.5 KB, hence slots.
-    """
-
-    limits: Limits
-    __slots__ = ("_client", "_expected", "_extensions", "_receiving", "_sending", "_unwanted")
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Count the connection; expect a request."""
-        self._receiving: asyncio.TimerHandle | None = None
-        self._sending: asyncio.TimerHandle | None = None
-        self._expected: str | None = None
-        self._client = Client(self._write_event)
-        self._extensions = {CLIENT: self._client}
-        self._unwanted = 0
-        super().connection_made(transport)
-        self.flow = _Flow(transport)
-        self.pipeline = cast("deque[Any]", _Pipeline())
-        if len(self.connections) > self.limits.connections:
-            log.warning("too many connections", limit=self.limits.connections)
-            transport.abort()
-            return
-        if (connection := transport.get_extra_info("socket")) is not None:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
-        self._expect("headers")
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Stop all clocks; tell the handler of a request that is not answered yet."""
-        self._received()
-        self._sent()
-        cycle = cast("RequestResponseCycle | None", self.cycle)
-        super().connection_lost(exc)
-        if cycle is not None and cycle.disconnected:
-            self._client.left = True
-            if self._client.tell is not None:
-                self._client.tell()
-
-    def data_received(self, data: bytes) -> None:
-        """Set the clock for what is still to come: mostly nothing, since a request is one packet."""
-        before = self._expected
-        super().data_received(data)
-        expected = self._expected
-        if expected and (expected != before or self._receiving is None) and not self.transport.is_closing():
-            self._expect(expected)
-
-    def on_message_begin(self) -> None:
-        """The first byte of a request: its headers must follow."""
-        super().on_message_begin()
-        self.scope["asgi"] = _ASGI  # type: ignore[typeddict-item]
-        self.scope["extensions"] = self._extensions  # type: ignore[typeddict-item]
-        self._expected = "headers"
-
-    def on_headers_complete(self) -> None:
-        """The body must follow."""
-        self._unwanted = 0
-        self._expected = "body"
-        earlier = self.cycle
-        super().on_headers_complete()
-        if self.cycle is not earlier:
-            self.cycle.transport = cast("asyncio.Transport", _Joined(self.transport, self.loop))
-            self.cycle.message_event = cast("asyncio.Event", _Signal())  # nobody has seen the other yet
-
-    def on_body(self, body: bytes) -> None:
-        """Once the answer is out, what still comes of the body is thrown away; of an endless one only the beginning."""
-        cycle = cast("RequestResponseCycle | None", self.cycle)
-        if cycle is not None and cycle.response_complete:
-            self._unwanted += len(body)
-            if self._unwanted > _UNWANTED:
-                self._cut("goes on with a body that was refused")
-            return
-        super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        """Nothing is expected until the next request, which keep-alive has a clock for."""
-        self._expected = None
-        self._received()
-        super().on_message_complete()
-
-    def on_response_complete(self) -> None:
-        """An answer that did not need the body ends the wait for it, too."""
-        super().on_response_complete()
-        self._expected = None
-        self._received()
-
-    def pause_writing(self) -> None:
-        """The client reads slower than we write."""
-        super().pause_writing()
-        self._sent()
-        self._sending = self.loop.call_later(self.limits.send, self._cut, "reads nothing")
-
-    def resume_writing(self) -> None:
-        """It has read."""
-        self._sent()
-        super().resume_writing()
-
-    def _write_event(self, data: bytes) -> bool:
-        """See ``Client.write``; the awaited way is left to what has to wait: its turn, or a slow reader."""
-        cycle = self.cycle
-        if self.pipeline or self.flow.write_paused or cycle.response_complete or self.transport.is_closing():
-            return False
-        self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
-        return True
-
-    def _expect(self, what: str) -> None:
-        self._received()
-        self._receiving = self.loop.call_later(self.limits.receive, self._late, what)
-
-    def _received(self) -> None:
-        if self._receiving is not None:
-            self._receiving.cancel()
-            self._receiving = None
-
-    def _sent(self) -> None:
-        if self._sending is not None:
-            self._sending.cancel()
-            self._sending = None
-
-    def _late(self, what: str) -> None:
-        """Say so to a client that might listen, then cut it off: orderly if it reads, hard if it does not."""
-        log.info("slow client", reason=f"sends its {what} too slowly")
-        self._receiving = None
-        cycle = cast("RequestResponseCycle | None", self.cycle)
-        if not self.transport.is_closing() and (cycle is None or cycle.response_complete or not cycle.response_started):
-            self.transport.write(_REQUEST_TIMEOUT)
-        self.transport.close()
-        self.loop.call_later(1.0, self.transport.abort)
-
-    def _cut(self, reason: str) -> None:
-        log.info("slow client", reason=reason)
-        self.transport.abort()
-
-
-_BODY = (
-    b'{"error":{"type":"request_timeout","message":"The request did not arrive within RECEIVE_TIMEOUT. '
-    b'Send it without pauses."}}'
-)
-_REQUEST_TIMEOUT = (
-    b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/json\r\nconnection: close\r\n"
-    b"content-length: %d\r\n\r\n%b" % (len(_BODY), _BODY)
-)
 
 
 class DrainingServer(uvicorn.Server):
@@ -315,9 +63,10 @@ class DrainingServer(uvicorn.Server):
         self.should_exit = True
 
 
-def make_server(app: Any, drain: Drain, limits: Limits) -> DrainingServer:
-    """A server of ``app`` within ``limits``."""
-    protocol = cast("type[asyncio.Protocol]", type("Protocol", (GuardedProtocol,), {"limits": limits}))
+def make_server(app: Any, drain: Drain, limits: Limits, at_once: AtOnce | None = None) -> DrainingServer:
+    """A server of ``app`` within ``limits``; ``at_once``: what requests are offered to first."""
+    chosen = {"limits": limits, "at_once": at_once, "heads": Heads()}
+    protocol = cast("type[asyncio.Protocol]", type("Protocol", (GuardedProtocol,), chosen))
     config = uvicorn.Config(
         app,
         http=protocol,

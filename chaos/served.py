@@ -16,7 +16,7 @@ import uvloop
 
 from app.config import load_settings
 from app.core.drain import Drain
-from app.main import create_app
+from app.main import at_once, create_app, outermost
 from app.server import Limits, make_server
 from app.telemetry.logs import configure_logs
 
@@ -58,7 +58,8 @@ async def _serve(path: Path) -> None:
         settings.drain_delay,
         settings.drain_limit,
     )
-    server = make_server(create_app(settings, drain=drain), drain, limits)
+    app = create_app(settings, drain=drain)
+    server = make_server(outermost(app), drain, limits, at_once(app))
     server.config.host, server.config.port = settings.app_host, settings.app_port
     eye = _Eye(path)
     loop = asyncio.get_running_loop()

@@ -43,6 +43,17 @@ class Guard:
         """Whether there is nothing to check."""
         return self._store is None and not self._counting
 
+    def passes(self, headers: Iterable[tuple[bytes, bytes]], needed: keys.Scope) -> str | None:
+        """The name of the key that came, if it opens ``needed`` and nothing is counted; None: ``enter`` must judge."""
+        if self._store is None:
+            return None if self._counting else ""
+        try:
+            record = self._store.ring.owner(_presented(headers))
+        except Unauthenticated:
+            return None
+        counted = self._counting or _own(record, self._quota)
+        return None if counted or needed not in record.scopes else record.name
+
     def enter(self, scope: Scope, needed: keys.Scope) -> Visit | None:
         """Let a request in; None if nothing is counted. Tells the request's state whose it is.
 

@@ -3,10 +3,13 @@
 from collections.abc import AsyncGenerator
 
 from fastapi import APIRouter
-from pydantic_core import to_json
+from pydantic import ValidationError
 
+from app.api.at_once import PlainRoute
+from app.api.deps import Services
 from app.api.lean import Call, CallDep, ProtectedChatRoute
-from app.core.generation import Usage
+from app.core.completion import Completion
+from app.core.generation import Generation, Usage
 from app.schemas.chat import ChatRequest, ChatResponse
 from app.schemas.common import ERRORS
 from app.tasks import chat
@@ -30,14 +33,30 @@ async def completions(body: ChatRequest, call: CallDep) -> None:
     """Continue a chat. Events of a stream: `delta` (text), then one `result` (the whole answer) or one `error`."""
     services, deadline = call.services, call.deadline()
     if not body.stream:
-        answer = await chat.complete(services.engine, services.chat.generation(body), deadline)
+        answer = await chat.complete(services.engine, services.chat.generation(body), deadline, call.earlier)
         call.spent(answer.usage)
-        await call.answer(_response(to_json(answer.content), answer.usage))
+        await call.answer(_whole(services, call.request_id, answer))
         return
     opened = chat.stream(services.engine, services.chat.generation(body), deadline)
     del body  # see LLMEngine.open
     async with opened as answering:
         await call.stream(_events(answering, call))
+
+
+def _plain(body: bytes, services: Services) -> Generation | None:
+    """What is asked by a request for one whole answer; None: it is something else."""
+    try:
+        asked = ChatRequest.__pydantic_validator__.validate_json(body)
+    except ValidationError:
+        return None
+    return None if asked.stream else services.chat.generation(asked)
+
+
+def _whole(_: Services, __: str, answer: Completion) -> bytes:
+    return _response(answer.literal, answer.usage)
+
+
+AT_ONCE = PlainRoute("/api/chat/completions", _plain, _whole)
 
 
 async def _events(answer: ChatStream, call: Call) -> AsyncGenerator[bytes, None]:

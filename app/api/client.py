@@ -1,9 +1,27 @@
 """What our server tells and offers beyond ASGI; under another server requests do without."""
 
 from collections.abc import Callable
+from typing import NamedTuple
+
+from app.telemetry.record import RequestRecord
 
 CLIENT = "llm-service.client"
 """The ASGI extension that holds a request's ``Client``."""
+
+BEGUN = "llm-service.begun"
+"""Where the state of a request holds what is known of it already: a ``Begun``."""
+
+
+class Begun(NamedTuple):
+    """What came of a request before it was handed to the application; see ``app.api.at_once``.
+
+    Attributes:
+        record: Its record.
+        earlier: What went wrong with a first try at its answer, if there was one.
+    """
+
+    record: RequestRecord
+    earlier: Exception | None = None
 
 
 class Client:

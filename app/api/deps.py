@@ -17,7 +17,7 @@ from app.tasks.chat import ChatDefaults
 from app.tasks.interview import StepTask
 from app.tasks.structured import Policy
 from app.telemetry.observer import Observer
-from app.telemetry.record import current
+from app.telemetry.record import RequestRecord, current
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +32,25 @@ class Timeouts:
     request: float
     tasks: Mapping[str, float]
 
-    def deadline(self, arrived_at: float, asked: float | None, task: str = "") -> Deadline:
-        """When a request must be answered; ``asked``: what its caller allows."""
+    def deadline(
+        self, arrived_at: float, asked: float | None, task: str = "", record: RequestRecord | None = None
+    ) -> Deadline:
+        """When a request must be answered.
+
+        Args:
+            arrived_at: On the monotonic clock.
+            asked: Seconds that its caller allows, if it says so.
+            task: What is asked.
+            record: Of the request; None: the current one, if there is one.
+        """
         if asked is not None:
             allowed = min(asked, self.request)
             setting = "X-Request-Timeout" if allowed == asked else "REQUEST_TIMEOUT"
         else:
             allowed = self.tasks.get(task, self.request)
             setting = f"{task.partition('_')[0].upper()}_TIMEOUT" if task in self.tasks else "REQUEST_TIMEOUT"
-        if (record := current()) is not None:
+        record = record or current()
+        if record is not None:
             record.expires_at = arrived_at + allowed
         return Deadline(arrived_at + allowed, allowed, setting)
 

@@ -19,14 +19,14 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.auth import ChatRoute
-from app.api.client import CLIENT, Client
+from app.api.client import BEGUN, CLIENT, Begun, Client
 from app.api.deps import AskedTimeout, Services
 from app.api.errors import error_event, error_response, http_error_response, translate, unexpected
 from app.core.deadline import Deadline
 from app.core.generation import Usage
 from app.errors import MalformedBody, ServiceError
 
-_TIMEOUT = b"x-request-timeout"
+TIMEOUT = b"x-request-timeout"
 _ASKED: TypeAdapter[float | None] = TypeAdapter(AskedTimeout)
 _JSON = (b"content-type", b"application/json")
 _EVENTS = [
@@ -42,16 +42,19 @@ class Call:
     Attributes:
         services: Of this process.
         request_id: As in its log line.
+        earlier: What went wrong with a first try at its answer, if there was one.
         started: Whether the answer has begun.
         write: Sends an event of a stream that has begun, at once, if our server and its client allow; see ``Client``.
     """
 
-    __slots__ = ("_scope", "_send", "request_id", "services", "started", "write")
+    __slots__ = ("_scope", "_send", "earlier", "request_id", "services", "started", "write")
 
     def __init__(self, scope: Scope, send: Send) -> None:
         state = scope["state"]
         self.services: Services = state["services"]
         self.request_id: str = state["request_id"]
+        begun: Begun | None = state.pop(BEGUN, None)
+        self.earlier = None if begun is None else begun.earlier
         self.started = False
         self._scope = scope
         self._send = send
@@ -70,8 +73,8 @@ class Call:
         """
         asked = None
         for name, value in self._scope["headers"]:
-            if name == _TIMEOUT:
-                asked = _asked(value.decode("latin-1"))
+            if name == TIMEOUT:
+                asked = asked_timeout(value)
         return self.services.timeouts.deadline(self._scope["state"]["arrived_at"], asked)
 
     async def answer(self, content: bytes) -> None:
@@ -218,8 +221,13 @@ def _explained(model: type[BaseModel], body: bytes) -> BaseModel:
         raise translate([{**fault, "loc": ("body", *fault["loc"])} for fault in error.errors()]) from None
 
 
-def _asked(header: str) -> float | None:
+def asked_timeout(header: bytes) -> float | None:
+    """What a caller asks for with the header ``TIMEOUT``.
+
+    Raises:
+        InvalidField: it makes no sense.
+    """
     try:
-        return _ASKED.validate_python(header)
+        return _ASKED.validate_python(header.decode("latin-1"))
     except ValidationError as error:
         raise translate([{**error.errors()[0], "loc": ("header", "X-Request-Timeout")}]) from None

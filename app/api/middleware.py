@@ -13,12 +13,12 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.browsers import FOR_PAGES, NO_SNIFFING
-from app.api.client import CLIENT, Client
+from app.api.client import BEGUN, CLIENT, Begun, Client
 from app.api.errors import error_body, error_event
 from app.core.drain import Drain
 from app.errors import NotReady
 from app.telemetry.observer import Observer
-from app.telemetry.record import CLIENT_CLOSED_REQUEST
+from app.telemetry.record import CLIENT_CLOSED_REQUEST, RequestRecord
 
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 
@@ -39,9 +39,9 @@ class RequestContext:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        record = self._observer.begin(scope["path"], scope["headers"])
-        request_id = record.id
         state = scope.setdefault("state", {})
+        record = self._record(scope, state.get(BEGUN))
+        request_id = record.id
         state.update(request_id=request_id, arrived_at=record.arrived, key_id="", key_name="")
         streaming, named = False, request_id.encode()
 
@@ -66,17 +66,24 @@ class RequestContext:
         except asyncio.CancelledError:
             # Not the client, whose leaving CancelOnDisconnect handles: the server is shutting down and out of patience.
             if record.status == CLIENT_CLOSED_REQUEST:
-                await JSONResponse(*_shutting_down(request_id))(scope, receive, send_with_id)
+                await JSONResponse(*shutting_down(request_id))(scope, receive, send_with_id)
             elif streaming:
                 event = error_event(scope["path"], _SHUTTING_DOWN, request_id)
                 await send({"type": "http.response.body", "body": event, "more_body": False})
             if not self._drain.draining:
                 raise
         finally:
-            self._observer.end(record, state)
+            self._observer.end(record, state.get("key_name", ""))
+
+    def _record(self, scope: Scope, begun: Begun | None) -> RequestRecord:
+        if begun is None:
+            return self._observer.begin(scope["path"], scope["headers"])
+        begun.record.enter()
+        return begun.record
 
 
-def _shutting_down(request_id: str) -> tuple[dict[str, Any], int, dict[str, str]]:
+def shutting_down(request_id: str) -> tuple[dict[str, Any], int, dict[str, str]]:
+    """The answer to a request for which the server ran out of patience: its body, status and further headers."""
     return error_body(_SHUTTING_DOWN, request_id), HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "1"}
 
 

@@ -1,15 +1,18 @@
 """The OpenAI-compatible routes: POST /v1/chat/completions and GET /v1/models."""
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from fastapi import APIRouter
-from pydantic_core import to_json
+from pydantic import TypeAdapter, ValidationError
 
+from app.api.at_once import PlainRoute
 from app.api.deps import Services, ServicesDep
 from app.api.lean import Call, CallDep, ProtectedChatRoute
 from app.api.sse import sse_data
+from app.core.completion import Completion
+from app.core.generation import Generation
 from app.schemas.openai import (
     OPENAI_ERRORS,
     ChatCompletion,
@@ -18,11 +21,14 @@ from app.schemas.openai import (
     FinishReason,
     ModelCard,
     ModelList,
+    PlainChat,
 )
 from app.tasks import chat, openai
 from app.tasks.chat import ChatStream
 
 router = APIRouter(route_class=ProtectedChatRoute, prefix="/v1", tags=["OpenAI"])
+
+_PLAIN_FORM: Callable[[bytes], PlainChat] = TypeAdapter(PlainChat).validator.validate_json
 
 _DESCRIPTION = """Continue a chat in OpenAI's protocol; the official clients work unchanged. Text only.
 
@@ -61,17 +67,36 @@ async def chat_completions(body: ChatCompletionRequest, call: CallDep) -> None:
     services = call.services
     openai.require_model(body.model, services.engine.model)
     deadline = call.deadline()
-    envelope = openai.Envelope(f"chatcmpl-{call.request_id}", int(time.time()), services.engine.model)
     if not body.stream:
-        answer = await chat.complete(services.engine, openai.generation(body, services.chat), deadline)
+        asked = openai.generation(body, services.chat)
+        answer = await chat.complete(services.engine, asked, deadline, call.earlier)
         call.spent(answer.usage)
-        await call.answer(to_json(envelope.completion(answer)))
+        await call.answer(_whole(services, call.request_id, answer))
         return
+    envelope = openai.Envelope(f"chatcmpl-{call.request_id}", int(time.time()), services.engine.model)
     chunks = _Chunks(envelope, include_usage=body.stream_options.include_usage)
     opened = chat.stream(services.engine, openai.generation(body, services.chat), deadline)
     del body  # see LLMEngine.open
     async with opened as answering:
         await call.stream(chunks.of(answering, call))
+
+
+def _plain(body: bytes, services: Services) -> Generation | None:
+    """What is asked by a request in its plain form for one whole answer; None: it is something else."""
+    try:
+        asked = _PLAIN_FORM(body)
+    except ValidationError:
+        return None
+    if asked.get("stream", False) or asked["model"] != services.engine.model:
+        return None
+    return openai.plain_generation(asked, services.chat)
+
+
+def _whole(services: Services, request_id: str, answer: Completion) -> bytes:
+    return openai.completion(request_id, services.engine.model, answer)
+
+
+AT_ONCE = PlainRoute("/v1/chat/completions", _plain, _whole)
 
 
 class _Chunks:

@@ -123,10 +123,18 @@ class Admission:
 
     async def enter(self, priority: Priority, deadline: Deadline) -> Holder:
         """For ``Place`` and ``LLMEngine`` only: wait for a place; ``leave`` must follow."""
-        if self._has_room(priority) and not (self._bulk and priority is _BULK):
-            self._refuse_hopeless(priority, deadline, 0.0)
-            return self._enter(priority)
-        return await self._wait(priority, deadline)
+        return self.enter_now(priority, deadline) or await self._wait(priority, deadline)
+
+    def enter_now(self, priority: Priority, deadline: Deadline) -> Holder | None:
+        """A place if there is one to be had at once; ``leave`` must follow.
+
+        Raises:
+            DeadlineExceeded: it leaves less time than any answer took lately.
+        """
+        if not self.has_room(priority) or (self._bulk and priority is _BULK):
+            return None
+        self._refuse_hopeless(priority, deadline, 0.0)
+        return self._enter(priority)
 
     def leave(self, holder: Holder, *, whole: bool) -> None:
         """Give a place back; ``whole`` if it was held for long enough for an answer."""
@@ -136,7 +144,7 @@ class Admission:
 
     def estimate(self, priority: Priority) -> float:
         """Seconds that a request of ``priority`` would wait for a place if it came now."""
-        if self._has_room(priority) and not (self._bulk and priority is _BULK):
+        if self.has_room(priority) and not (self._bulk and priority is _BULK):
             return 0.0
         bulk_only = priority is _BULK and self._reports >= self.bulk_limit
         free = [self._left(holder) for holder in self._holders if not bulk_only or holder.priority is _BULK]
@@ -155,8 +163,9 @@ class Admission:
     def _rank(self, priority: Priority) -> float:
         return self._clock() + int(priority) * (_AGING if priority is _BULK else self._aging)
 
-    def _has_room(self, priority: Priority) -> bool:
-        return self.running < self.limit and (priority is not _BULK or self._reports < self.bulk_limit)
+    def has_room(self, priority: Priority) -> bool:
+        """Whether there is a place for ``priority``, if nobody waits for it already."""
+        return len(self._holders) < self.limit and (priority is not _BULK or self._reports < self.bulk_limit)
 
     async def _wait(self, priority: Priority, deadline: Deadline) -> Holder:
         wait = self.estimate(priority)
@@ -184,7 +193,7 @@ class Admission:
     def _refuse_hopeless(self, priority: Priority, deadline: Deadline, wait: float) -> None:
         """Refuse what cannot be done in the time that is left, by what was measured."""
         times = self._times[priority]
-        if wait + times.bound <= deadline.remaining():
+        if wait + times.bound <= deadline.expires_at - self._clock():
             return
         least = times.least(self._clock())
         lacking = wait + least - deadline.remaining()
@@ -212,7 +221,8 @@ class Admission:
     def _leave(self, holder: Holder) -> None:
         self._holders.discard(holder)
         self._reports -= holder.priority is _BULK
-        self._fill()
+        if self._urgent or self._bulk:
+            self._fill()
 
     def _fill(self) -> None:
         """Give free places to those who wait, in order."""

@@ -32,7 +32,10 @@ _TOKEN = re.compile(
 _MARKS = 4  # combining marks on one letter; Vietnamese needs two, Thai three
 _PILE = re.compile(r"(?:[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]){5,}")
 _MARK = re.compile(r"[<\[|\uff5c]")  # what every token begins with
-# One look that most texts pass: nothing to remove.
+# Anything but Korean and ASCII, and what tokens begin with: most texts have none of it. A class of few ranges costs a
+# third of the next one.
+_UNUSUAL = re.compile("[^\uac00-\ud7a3 -;=-Z\\\\-{}~\\n\\t\\r]")
+# One look that most of the others pass: nothing to remove.
 # A single class of characters, because every alternative more costs honest text another look at each of its letters.
 _SUSPECT = re.compile(
     rf"[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\ufe20-\ufe2f{_INVISIBLE[1:-1]}\u200d\u20d0-\u20ff\ufe00-\ufe0f]"
@@ -45,6 +48,8 @@ def defuse(text: str) -> str:
     Honest text comes back as it is, the same object. Idempotent. Plain words at the beginning of a line, such as
     ``System:`` or ``[질문 1]``, are left alone: they are no tokens, and the callers' own prompts are full of them.
     """
+    if _UNUSUAL.search(text) is None:
+        return text
     visible = text
     if _SUSPECT.search(text) is not None:
         visible = _PILE.sub(lambda pile: pile.group()[:_MARKS], _JOINERS.sub(r"\1", _REMOVED.sub("", text)))

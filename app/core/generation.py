@@ -3,7 +3,6 @@
 Named tuples, as every request makes them: a frozen dataclass takes three times as long to make.
 """
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Literal, NamedTuple
 
@@ -64,8 +63,7 @@ class Generation(NamedTuple):
     common: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """Tokens spent, as the engine counted them."""
 
     prompt_tokens: int = 0
@@ -87,7 +85,8 @@ class Usage:
         """Prompt and completion together."""
         return self.prompt_tokens + self.completion_tokens
 
-    def __add__(self, other: "Usage") -> "Usage":
+    def and_of(self, other: "Usage") -> "Usage":
+        """The sum."""
         return Usage(
             self.prompt_tokens + other.prompt_tokens,
             self.completion_tokens + other.completion_tokens,

@@ -6,213 +6,16 @@ at once when the answer is no longer wanted (that is how a generation is cancell
 """
 
 import asyncio
-import socket
-import struct
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any, cast
 
-import httptools
-
+from app.core.http_connection import LATE, LONGEST, Connection
 from app.core.transport_errors import NoConnection, TimedOut, TransportError
 from app.engines.base import Address
 
-_HIGH_WATER = 256 * 1024
 _MAX_IDLE = 64
-_LATE = "no whole answer in time"
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds
-
-
-class _Connection(asyncio.Protocol):
-    """One connection and the exchange that is under way on it; a httptools response parser calls the on_* methods."""
-
-    __slots__ = (
-        "_buffered",
-        "_chunks",
-        "_failure",
-        "_heard",
-        "_loop",
-        "_parser",
-        "_paused",
-        "_take",
-        "_timer",
-        "_transport",
-        "_waiter",
-        "_whole",
-        "complete",
-        "keep_alive",
-        "status",
-    )
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport | None = None
-        self._waiter: asyncio.Future[None] | None = None
-        self._failure: str | None = None
-        self._parser: Any = httptools.HttpResponseParser(self)  # one for all messages: it follows keep-alive itself
-        self._chunks: list[bytes] = []
-        self._paused = False
-        self._take: Callable[[bytes], bool] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._whole = False
-        self._reset()
-
-    def _reset(self) -> None:
-        self._chunks.clear()
-        self._buffered = 0
-        self.status: int | None = None
-        self.complete = False
-        self.keep_alive = False
-        self._heard = False
-
-    # asyncio.Protocol
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-
-    def data_received(self, data: bytes) -> None:
-        self._heard = True
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            self._fail(f"not HTTP: {error}")
-            self.close()
-        if self._take is not None and self._chunks and not self._hand_out(self._take):
-            return
-        if self._buffered > _HIGH_WATER and self._transport is not None:
-            self._paused = True
-            self._transport.pause_reading()
-        elif self._whole and not self.complete and self._failure is None:
-            return  # an engine's head and body are two packets: the first alone wakes nobody who waits for both
-        self._wake()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._fail(f"connection lost: {exc}" if exc else "connection closed by the engine")
-        self._transport = None
-        self._wake()
-
-    # httptools callbacks; of headers it knows by itself what it needs, and nobody here needs one
-    def on_message_begin(self) -> None:
-        if self.complete:
-            raise ValueError("bytes nobody asked for")
-
-    def on_headers_complete(self) -> None:
-        self.status = self._parser.get_status_code()
-        self.keep_alive = self._parser.should_keep_alive()
-
-    def on_body(self, body: bytes) -> None:
-        self._chunks.append(body)
-        self._buffered += len(body)
-
-    def on_message_complete(self) -> None:
-        self.complete = True
-
-    # the exchange
-    @property
-    def reusable(self) -> bool:
-        """Open, and nothing of an earlier exchange is pending."""
-        return self._transport is not None and not self._transport.is_closing() and self._failure is None
-
-    def send(self, request: bytes, limit: float | None) -> None:
-        """Start an exchange, and cut it after ``limit`` seconds.
-
-        A timer of its own costs a quarter of ``asyncio.timeout``, which has to cancel and to tell cancellations apart.
-        """
-        self._reset()
-        if self._transport is None:
-            raise TransportError("connection closed by the engine", before_response=True)
-        self._whole = limit is not None
-        if limit is not None:
-            self._timer = self._loop.call_later(limit, self._expire)
-        self._resume()  # paused if the last answer was long and nobody read it
-        self._transport.write(request)
-
-    async def read_head(self) -> int:
-        """Wait for the status line and headers; return the status."""
-        while self.status is None:
-            await self._more()
-        return self.status
-
-    async def next_chunk(self) -> bytes | None:
-        """All body bytes that have arrived since the last call, at least one; None at the end."""
-        while not self._chunks:
-            if self.complete:
-                return None
-            await self._more()
-        data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
-        self._chunks.clear()
-        self._buffered = 0
-        self._resume()
-        return data
-
-    async def pump(self, take: Callable[[bytes], bool]) -> None:
-        """Hand out body bytes the moment they come, until ``take`` wants no more or there are none.
-
-        It is called by the event loop and not by a task: to wake one costs more than all that is done with a token.
-        """
-        if self._chunks or self.complete:
-            return
-        self._take = take
-        try:
-            await self._more()
-        finally:
-            self._take = None
-
-    def end(self) -> None:
-        """The exchange is over; its time no longer counts."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _expire(self) -> None:
-        self._timer = None
-        self._fail(_LATE)
-        self.close()
-
-    def close(self) -> None:
-        """Cut the connection without waiting; an exchange under way ends with a reset.
-
-        A reset fails the engine's very next write, while an orderly close fails only the one after it: that is one
-        batch of prefill sooner.
-        """
-        if self._transport is None:
-            return
-        if not self.complete and (connection := self._transport.get_extra_info("socket")) is not None:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        self._transport.abort()
-
-    async def _more(self) -> None:
-        if self._failure is not None:
-            kind = TimedOut if self._failure is _LATE else TransportError
-            raise kind(self._failure, before_response=not self._heard)
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-
-    def _hand_out(self, take: Callable[[bytes], bool]) -> bool:
-        """Whether the task that pumps has to be woken."""
-        data = b"".join(self._chunks)
-        self._chunks.clear()
-        self._buffered = 0
-        if not take(data):
-            self._take = None
-        return self._take is None or self.complete
-
-    def _resume(self) -> None:
-        if self._paused and self._transport is not None:
-            self._paused = False
-            self._transport.resume_reading()
-
-    def _fail(self, reason: str) -> None:
-        if self._failure is None:
-            self._failure = reason
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
 
 
 class Response:
@@ -220,7 +23,7 @@ class Response:
 
     __slots__ = ("_connection", "status")
 
-    def __init__(self, connection: _Connection, status: int) -> None:
+    def __init__(self, connection: Connection, status: int) -> None:
         self._connection = connection
         self.status = status
 
@@ -253,7 +56,7 @@ class Response:
         while (chunk := await self._connection.next_chunk()) is not None:
             yield chunk
 
-    async def read(self, limit: int = 8 * 1024 * 1024) -> bytes:
+    async def read(self, limit: int = LONGEST) -> bytes:
         """The whole body.
 
         Raises:
@@ -297,7 +100,7 @@ class HttpPool:
 
     def __init__(self, *, connect_timeout: float = 5.0) -> None:
         self._connect_timeout = connect_timeout
-        self._idle: dict[Address, list[_Connection]] = {}
+        self._idle: dict[Address, list[Connection]] = {}
         self._closed = False
 
     def exchange(
@@ -329,10 +132,10 @@ class HttpPool:
                 connection.close()
         self._idle.clear()
 
-    async def open(self, address: Address, request: bytes, limit: float | None) -> tuple[_Connection, int]:
+    async def open(self, address: Address, request: bytes, limit: float | None) -> tuple[Connection, int]:
         """For ``Exchange`` only: send on an idle connection, or on a new one if that was closed meanwhile."""
         started = time.monotonic()
-        connection = self._take_idle(address)
+        connection = self.idle(address)
         if connection is not None:
             try:
                 return connection, await self._send(connection, request, limit)
@@ -343,7 +146,7 @@ class HttpPool:
         left = None if limit is None else limit - (time.monotonic() - started)
         return connection, await self._send(connection, request, left)
 
-    async def _send(self, connection: _Connection, request: bytes, limit: float | None) -> int:
+    async def _send(self, connection: Connection, request: bytes, limit: float | None) -> int:
         try:
             connection.send(request, limit)
             return await connection.read_head()
@@ -352,19 +155,20 @@ class HttpPool:
             connection.close()
             raise
 
-    async def _connect(self, address: Address, limit: float | None) -> _Connection:
+    async def _connect(self, address: Address, limit: float | None) -> Connection:
         loop = asyncio.get_running_loop()
         patience = self._connect_timeout if limit is None else min(limit, self._connect_timeout)
         try:
             async with asyncio.timeout(patience):
-                _, connection = await loop.create_connection(_Connection, address.host, address.port)
+                _, connection = await loop.create_connection(Connection, address.host, address.port)
         except (OSError, TimeoutError) as error:
             if isinstance(error, TimeoutError) and patience == limit:
-                raise TimedOut(_LATE, before_response=True) from error
+                raise TimedOut(LATE, before_response=True) from error
             raise NoConnection(f"no connection: {error}", before_response=True) from error
         return connection
 
-    def _take_idle(self, address: Address) -> _Connection | None:
+    def idle(self, address: Address) -> Connection | None:
+        """Take a connection that waits for work, if there is one; ``put_back`` must follow."""
         idle = self._idle.get(address, [])
         while idle:
             connection = idle.pop()
@@ -372,8 +176,8 @@ class HttpPool:
                 return connection
         return None
 
-    def put_back(self, address: Address, connection: _Connection) -> None:
-        """For ``Exchange`` only: keep the connection for the next one, or cut it."""
+    def put_back(self, address: Address, connection: Connection) -> None:
+        """The exchange is over: keep the connection for the next one, or cut it."""
         connection.end()
         idle = self._idle.setdefault(address, [])
         whole = connection.complete and connection.keep_alive and connection.reusable
@@ -383,13 +187,18 @@ class HttpPool:
             connection.close()
 
 
+def beginning(method: str, address: Address, path: str, headers: Mapping[str, str]) -> bytes:
+    """A request as far as it is the same each time; headers may follow, an empty line must."""
+    return f"{_request_line(method, address, path)}{_lines(headers)}".encode("latin-1")
+
+
 def _head(method: str, address: Address, path: str, headers: Mapping[str, str], length: int) -> bytes:
-    lines = _request_line(method, address, path)
-    if method != "GET":
-        lines += f"content-length: {length}\r\n"
-    for name, value in headers.items():
-        lines += f"{name}: {value}\r\n"
-    return f"{lines}\r\n".encode("latin-1")
+    size = "" if method == "GET" else f"content-length: {length}\r\n"
+    return f"{_request_line(method, address, path)}{size}{_lines(headers)}\r\n".encode("latin-1")
+
+
+def _lines(headers: Mapping[str, str]) -> str:
+    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
 
 
 @lru_cache(64)

@@ -9,24 +9,21 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from functools import partial
-from typing import Any
-
-import structlog
-from pydantic_core import from_json
 
 from app.core.abort import Aborter
 from app.core.admission import Admission
 from app.core.completion import Completion, Pace, read_completion
 from app.core.deadline import Deadline
-from app.core.engine_errors import broken_exchange, refused
+from app.core.engine_errors import broken_exchange
 from app.core.generation import Generation, Message, Priority
 from app.core.health import EngineMonitor
-from app.core.http_pool import Exchange, HttpPool, Response
+from app.core.http_pool import Exchange, HttpPool
 from app.core.load_watch import LoadWatch
+from app.core.plain_answers import PlainAnswers, refusal_in
 from app.core.prefixes import Prefixes
 from app.core.retry import Retrier, RetryPolicy
 from app.core.slot_copies import SlotCopies
-from app.core.token_stream import TokenStream, decoded, silence
+from app.core.token_stream import TokenStream, silence
 from app.core.transport_errors import NoConnection, TimedOut, TransportError
 from app.core.watch import Watch
 from app.core.wire import Wire
@@ -35,8 +32,6 @@ from app.engines.models import model_profile
 from app.engines.profiles import EngineProfile
 from app.errors import NotReady, ServiceError
 from app.telemetry.record import current
-
-log = structlog.get_logger("llm_engine")
 
 _WARM_TIME = 60.0  # seconds for one grammar; a cold compile takes about two
 _PATH = "/v1/chat/completions"
@@ -49,10 +44,10 @@ class Slot:
 
     __slots__ = ("_deadline", "_engine", "_failure")
 
-    def __init__(self, engine: "LLMEngine", deadline: Deadline) -> None:
+    def __init__(self, engine: "LLMEngine", deadline: Deadline, failure: ServiceError | None = None) -> None:
         self._engine = engine
         self._deadline = deadline
-        self._failure: ServiceError | None = None
+        self._failure = failure
 
     @asynccontextmanager
     async def stream(self, generation: Generation, *, again: bool = False) -> AsyncGenerator[TokenStream, None]:
@@ -101,17 +96,21 @@ class Slot:
             texts: list[bytes] = []
             while (more := await tokens.literals()) is not None:
                 texts += more
-            return Completion("".join(map(decoded, texts)), tokens.finish, tokens.usage)
+            literal = b'"%b"' % b"".join([text[1:-1] for text in texts])
+            return Completion(literal, tokens.finish, tokens.usage)
 
 
 class _Admitted:
     """A place at the engine, as ``LLMEngine.admit`` gives it."""
 
-    __slots__ = ("_deadline", "_engine", "_holder", "_priority")
+    __slots__ = ("_deadline", "_earlier", "_engine", "_holder", "_priority")
 
-    def __init__(self, engine: "LLMEngine", priority: Priority, deadline: Deadline) -> None:
+    def __init__(
+        self, engine: "LLMEngine", priority: Priority, deadline: Deadline, earlier: ServiceError | None
+    ) -> None:
         self._engine = engine
         self._deadline = deadline
+        self._earlier = earlier
         self._priority: Priority = priority
 
     async def __aenter__(self) -> Slot:
@@ -120,7 +119,7 @@ class _Admitted:
         self._holder = await self._engine.admission.enter(self._priority, self._deadline)
         if (record := current()) is not None:
             record.admitted(asked_at)
-        return Slot(self._engine, self._deadline)
+        return Slot(self._engine, self._deadline, self._earlier)
 
     async def __aexit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         self._engine.admission.leave(self._holder, whole=kind is None)
@@ -137,6 +136,7 @@ class LLMEngine:
         admission: Who may run now.
         stall: Seconds of silence in the middle of an answer that count as a failure.
         retrier, load: What repeats calls to the engine, and what it says of its own load.
+        plain: Makes plain answers where there is nothing to wait for.
         stops_by_name: Whether a generation can be stopped by its name, whatever becomes of its connection.
     """
 
@@ -175,16 +175,31 @@ class LLMEngine:
         self._copies = SlotCopies(pool, self._headers, profile)
         self.retrier = Retrier(self.monitor, retries)
         self._aborter = Aborter(pool, profile.abort_path, profile.id_field or "", self._headers)
+        self.plain = PlainAnswers(
+            host=host,
+            profile=profile,
+            pool=pool,
+            wire=self._wire,
+            path=_PATH,
+            headers=self._headers,
+            admission=admission,
+            retrier=self.retrier,
+            monitor=self.monitor,
+            pace=self._pace,
+            aborter=self._aborter,
+        )
 
-    def admit(self, priority: Priority, deadline: Deadline) -> "_Admitted":
+    def admit(self, priority: Priority, deadline: Deadline, earlier: ServiceError | None = None) -> "_Admitted":
         """Wait for a place at the engine and hold it while the body of ``async with`` runs; gives its ``Slot``.
+
+        ``earlier``: how a generation for the same request broke off before; see ``again`` of ``Slot``.
 
         Raises:
             NotReady: the engine cannot answer now.
             Overloaded: too many requests wait already.
             DeadlineExceeded: the deadline passed while waiting.
         """
-        return _Admitted(self, priority, deadline)
+        return _Admitted(self, priority, deadline, earlier)
 
     def check(self, deadline: Deadline) -> None:
         """Refuse what need not wait for a place; for ``admit`` only."""
@@ -246,7 +261,7 @@ class LLMEngine:
             async with self._exchange(address, generation, watch) as response:
                 if response.status != _OK:
                     left = False
-                    raise await self._refusal(response)
+                    raise refusal_in(await response.read(), self._profile, response.status)
                 tokens = TokenStream(response, self._profile)
                 await tokens.begin(self.stall)
                 if generation.priority is Priority.CHAT:
@@ -275,7 +290,7 @@ class LLMEngine:
             async with self._exchange(address, generation, watch, limit=min(time_left, patience)) as response:
                 if response.status != _OK:
                     left = False
-                    raise await self._refusal(response)
+                    raise refusal_in(await response.read(), self._profile, response.status)
                 raw = await response.read()
             left = False
             said = read_completion(raw, self._profile)
@@ -327,13 +342,3 @@ class LLMEngine:
             ):
                 async for _ in text:
                     pass
-
-    async def _refusal(self, response: Response) -> Exception:
-        raw = await response.read()
-        try:
-            body: Any = from_json(raw, cache_strings="keys")
-        except ValueError:
-            body = {}
-        error = refused(body, self._profile, status=response.status)
-        log.warning("engine refused", status=response.status, size=len(raw), kind=type(error).__name__)
-        return error

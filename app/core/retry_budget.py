@@ -29,8 +29,9 @@ class RetryBudget:
         self._ended = _TRUST
         self._failed = 0.0
 
-    def begun(self) -> None:
-        """A call, not a repeated one, goes to the engine."""
+    def begun(self, *, asked: bool = False) -> None:
+        """A call, not a repeated one, goes to the engine; ``asked``: see there."""
+        self._under_way += asked
         self._earn(_RATIO)
 
     def asked(self) -> None:
@@ -57,5 +58,6 @@ class RetryBudget:
 
     def _earn(self, amount: float) -> None:
         now = self._clock()
-        self._balance = min(_MOST, self._balance + amount + _PER_SECOND * (now - self._seen))
+        balance = self._balance + amount + _PER_SECOND * (now - self._seen)
+        self._balance = min(_MOST, balance)
         self._seen = now

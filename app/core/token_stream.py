@@ -25,11 +25,12 @@ from app.engines.profiles import EngineProfile
 from app.errors import EngineFailure, ServiceError
 
 _FINISH: Mapping[str, FinishReason] = {"stop": "stop", "length": "length", "abort": "abort"}
-# Escapes of four hex digits are left to the parser: half a surrogate pair must not be passed on.
-_LITERAL = rb'("[^"\\\x00-\x1f]*(?:\\["\\/bfnrt][^"\\\x00-\x1f]*)*")'
+LITERAL = rb'("[^"\\\x00-\x1f]*(?:\\["\\/bfnrt][^"\\\x00-\x1f]*)*")'
+"""A JSON string, in a group, without escapes of four hex digits: half a surrogate pair must not be passed on."""
+
 _TEXT_ONLY = re.compile(
     rb'\{"id":"\w*","object":"chat\.completion\.chunk","created":\d+,"model":"[^"\\]*","choices":\[\{"index":0,'
-    rb'"delta":\{(?:"reasoning_content":null,)?"content":' + _LITERAL + rb'\},"logprobs":null,"finish_reason":null,'
+    rb'"delta":\{(?:"reasoning_content":null,)?"content":' + LITERAL + rb'\},"logprobs":null,"finish_reason":null,'
     rb'"matched_stop":null\}\]\}'
 ).fullmatch
 _DONE = b"[DONE]"
@@ -280,7 +281,7 @@ def _text_only(event: bytes) -> bytes | None:
     if found is None:
         return None
     literal = found[1]
-    return literal if literal != b'""' and (literal.isascii() or _is_utf8(literal)) else None
+    return literal if literal != b'""' and (literal.isascii() or is_utf8(literal)) else None
 
 
 def decoded(literal: bytes) -> str:
@@ -307,7 +308,8 @@ def _likeliest(token: Any) -> Mapping[str, float]:
     return {str(other["token"]): float(other["logprob"]) for other in token["top_logprobs"]}
 
 
-def _is_utf8(data: bytes) -> bool:
+def is_utf8(data: bytes) -> bool:
+    """Whether ``data`` is text."""
     try:
         data.decode()
     except UnicodeDecodeError:

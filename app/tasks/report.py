@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import structlog
@@ -238,7 +238,7 @@ class _Writing:
             lost = [f"question_feedbacks.{number}: not given by the model"]
             return _Reviewed(review, measured, flags, measured.usage, 0, lost)
         repaired = [f"question_feedbacks.{number}.{repair}" for repair in asking.repaired]
-        return _Reviewed(review, measured, flags, measured.usage + asking.usage, asking.attempts, repaired)
+        return _Reviewed(review, measured, flags, measured.usage.and_of(asking.usage), asking.attempts, repaired)
 
     def _review_question(self, exchange: Exchange, score: int | None, words: str) -> Question[Review]:
         call = self._call
@@ -290,7 +290,7 @@ class _Writing:
             finish=asking.ending,
             attempts=max([asking.attempts, *(one.attempts for one in done)]),
             repaired=repaired,
-            usage=token_usage(sum((one.usage for one in done), asking.usage)),
+            usage=token_usage(reduce(Usage.and_of, (one.usage for one in done), asking.usage)),
             judged=judged(self._case),
             scores=[one.measured.meta for one in done],
             evidence=[*shown, *missed],

@@ -287,7 +287,7 @@ def meta_of(engine: LLMEngine, asking: Asking[Any], ruling: Ruling[Any]) -> Meta
         finish=asking.ending,
         attempts=asking.attempts,
         repaired=asking.repaired,
-        usage=token_usage(asking.usage + ruling.usage),
+        usage=token_usage(asking.usage.and_of(ruling.usage)),
         **ruling.marks,
     )
 

@@ -6,7 +6,6 @@ import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from app.telemetry.access import AccessLog
 from app.telemetry.audit import AuditLog
@@ -22,7 +21,9 @@ _ASKING: Mapping[str, str] = {
     "/api/report": "report",
 }
 _KNOWN = frozenset({"/health", "/health/live", "/health/ready", "/metrics", "/v1/models", "/docs", "/openapi.json"})
+REQUEST_ID = b"x-request-id"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
+_DRAWN = 24  # bytes
 _LOOK = 0.5  # seconds between two looks at the event loop's clock
 
 
@@ -47,21 +48,29 @@ class Observer:
 
         The caller's ``X-Request-Id`` names it if it has 1 to 64 letters, digits or ``. _ : -``; otherwise we do.
         """
-        task = _ASKING.get(path, "")
-        route = path if task or path in _KNOWN else UNKNOWN_ROUTE
-        record = RequestRecord(_given_id(headers) or os.urandom(16).hex(), path, route, task, self.metrics)
-        if self.traces is not None and task:
+        record = self.record(path, next((value for name, value in headers if name == REQUEST_ID), None))
+        if self.traces is not None and record.task:
             record.spans = self.traces.begin(record, headers)
         record.enter()
         return record
 
-    def end(self, record: RequestRecord, state: Mapping[str, Any]) -> None:
-        """The request is over; ``state`` is that of its scope."""
+    def record(self, path: str, given: bytes | None) -> RequestRecord:
+        """The same without spans, and nobody's current one; ``given``: the caller's ``X-Request-Id``."""
+        task = _ASKING.get(path, "")
+        route = path if task or path in _KNOWN else UNKNOWN_ROUTE
+        drawn = os.urandom(_DRAWN).hex()  # once: for its own name, if the caller gave none, and for its generation's
+        usable = given is not None and _REQUEST_ID.fullmatch(given)
+        record = RequestRecord(usable.group().decode() if usable else drawn[16:], path, route, task, self.metrics)
+        record.suffix = drawn[:16]
+        return record
+
+    def end(self, record: RequestRecord, key_name: str) -> None:
+        """The request is over; ``key_name``: of its caller's key."""
         now = time.monotonic()
         if self.metrics is not None:
             self.metrics.ended(record, now)
         if self.access is not None:
-            self.access.ended(record, state.get("key_name", ""), now)
+            self.access.ended(record, key_name, now)
         if record.spans is not None:
             record.spans.close(record, now)
 
@@ -87,10 +96,3 @@ class Observer:
             self.traces.close()
         if self.audit is not None:
             self.audit.close()
-
-
-def _given_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    for name, value in headers:
-        if name == b"x-request-id":
-            return value.decode() if _REQUEST_ID.fullmatch(value) else ""
-    return ""

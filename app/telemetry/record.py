@@ -5,6 +5,7 @@ formatting. Metrics, the access line, spans and decision records are all made fr
 """
 
 import os
+import re
 import time
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -97,6 +98,7 @@ class RequestRecord:
         shared: Whether the answer was made for an identical request.
         metrics: Where to count; None if nobody counts.
         spans: The request's trace; None if nobody traces.
+        suffix: 16 random hex digits for the name of its next generation; empty: they are still to be drawn.
     """
 
     __slots__ = (
@@ -117,6 +119,7 @@ class RequestRecord:
         "shared",
         "spans",
         "status",
+        "suffix",
         "task",
     )
 
@@ -139,6 +142,7 @@ class RequestRecord:
         self.shared = False
         self.spans: RequestSpans | None = None
         self.prefix = ""
+        self.suffix = ""
 
     def enter(self) -> None:
         """Make it the current one of this context."""
@@ -148,7 +152,7 @@ class RequestRecord:
     def engine_id(self) -> str:
         """16 hex digits with which the names of all its generations begin: what to look for in the engine's log."""
         if not self.prefix:
-            own = len(self.id) == 2 * _ID_HALF and set(self.id) <= _HEX
+            own = len(self.id) == 2 * _ID_HALF and _HEX(self.id) is not None
             self.prefix = self.id[:_ID_HALF] if own else blake2b(self.id.encode(), digest_size=8).hexdigest()
         return self.prefix
 
@@ -158,7 +162,8 @@ class RequestRecord:
         Its name has 32 hex digits, always: SGLang matches ids by prefix when it aborts, so no name may be the beginning
         of another; and the same request may come twice at a time, so its own id alone would not do.
         """
-        generated = Generated(self.engine_id + os.urandom(8).hex(), request, streamed=streamed)
+        suffix, self.suffix = self.suffix or os.urandom(8).hex(), ""
+        generated = Generated(self.engine_id + suffix, request, streamed=streamed)
         self.generations.append(generated)
         if self.spans is not None:
             self.spans.begin(self, generated)
@@ -209,4 +214,4 @@ class RequestRecord:
         )
 
 
-_HEX = frozenset("0123456789abcdef")
+_HEX = re.compile(r"[0-9a-f]*").fullmatch

@@ -69,7 +69,7 @@ async def served(observer: Observer, words: str) -> None:
     """One request, from its arrival to its end."""
     record = observer.begin("/api/feedback", ())
     record.end(record.begin(Generation((Message("user", words),), 16), streamed=True))
-    observer.end(record, {})
+    observer.end(record, "")
 
 
 async def test_the_words_of_the_last_request_are_let_go_though_no_other_comes() -> None:

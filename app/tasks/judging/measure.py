@@ -155,7 +155,7 @@ async def digit_shares(
         sampling = _NEUTRAL._replace(temperature=1.0, seed=seed)
         text, _, more = await _one(slot, generation._replace(sampling=sampling, alternatives=0))
         drawn.append(int(text))
-        usage += more
+        usage = usage.and_of(more)
     return {digit: drawn.count(digit) / len(drawn) for digit in set(drawn)}, usage, f"mean of {_SAMPLES} samples"
 
 

@@ -1,0 +1,252 @@
+"""One kept-alive connection to an engine, and the exchange that is under way on it."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable
+from typing import Any, cast
+
+import httptools
+
+from app.core.transport_errors import TimedOut, TransportError
+
+LATE = "no whole answer in time"
+LONGEST = 8 * 1024 * 1024
+"""Bytes that a whole answer may have."""
+
+_HIGH_WATER = 256 * 1024
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds
+
+
+class Connection(asyncio.Protocol):
+    """A connection whose exchange is read by a task, in pieces or whole, or told whole by the event loop (``ask``).
+
+    A httptools response parser calls the on_* methods.
+    """
+
+    __slots__ = (
+        "_buffered",
+        "_chunks",
+        "_failure",
+        "_heard",
+        "_loop",
+        "_parser",
+        "_paused",
+        "_take",
+        "_timer",
+        "_told",
+        "_transport",
+        "_waiter",
+        "_whole",
+        "complete",
+        "keep_alive",
+        "status",
+    )
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._failure: str | None = None
+        self._parser: Any = httptools.HttpResponseParser(self)  # one for all messages: it follows keep-alive itself
+        self._chunks: list[bytes] = []
+        self._paused = False
+        self._take: Callable[[bytes], bool] | None = None
+        self._told: Callable[[], None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._whole = False
+        self._reset()
+
+    def _reset(self) -> None:
+        self._chunks.clear()
+        self._buffered = 0
+        self.status: int | None = None
+        self.complete = False
+        self.keep_alive = False
+        self._heard = False
+
+    # asyncio.Protocol
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """It is open."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of an answer; whoever waits for them is woken, or told."""
+        self._heard = True
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self._fail(f"not HTTP: {error}")
+            self.close()
+        if self._told is not None and not self.complete and self._failure is None:
+            if self._buffered > LONGEST:
+                self._fail(f"answer longer than {LONGEST} bytes")
+                self.close()
+            return
+        if self._take is not None and self._chunks and not self._hand_out(self._take):
+            return
+        if self._buffered > _HIGH_WATER and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+        elif self._whole and not self.complete and self._failure is None:
+            return  # an engine's head and body are two packets: the first alone wakes nobody who waits for both
+        self._wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone."""
+        self._fail(f"connection lost: {exc}" if exc else "connection closed by the engine")
+        self._transport = None
+        self._wake()
+
+    # httptools callbacks; of headers it knows by itself what it needs, and nobody here needs one
+    def on_message_begin(self) -> None:
+        """The first byte of an answer."""
+        if self.complete:
+            raise ValueError("bytes nobody asked for")
+
+    def on_headers_complete(self) -> None:
+        """Its head."""
+        self.status = self._parser.get_status_code()
+        self.keep_alive = self._parser.should_keep_alive()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of its body."""
+        self._chunks.append(body)
+        self._buffered += len(body)
+
+    def on_message_complete(self) -> None:
+        """Its end."""
+        self.complete = True
+
+    # the exchange
+    @property
+    def reusable(self) -> bool:
+        """Open, and nothing of an earlier exchange is pending."""
+        return self._transport is not None and not self._transport.is_closing() and self._failure is None
+
+    def send(self, request: bytes, limit: float | None) -> None:
+        """Start an exchange, and cut it after ``limit`` seconds.
+
+        A timer of its own costs a quarter of ``asyncio.timeout``, which has to cancel and to tell cancellations apart.
+        """
+        self._reset()
+        if self._transport is None:
+            raise TransportError("connection closed by the engine", before_response=True)
+        self._whole = limit is not None
+        if limit is not None:
+            self._timer = self._loop.call_later(limit, self._expire)
+        if self._paused:  # the last answer was long and nobody read it
+            self._resume()
+        self._transport.write(request)
+
+    def ask(self, request: bytes, limit: float, told: Callable[[], None]) -> None:
+        """Start an exchange; the event loop calls ``told`` when its answer is whole, or when it broke: see ``whole``.
+
+        No task waits for it: to wake one costs as much as all that a short answer is read with.
+        """
+        self.send(request, limit)
+        self._told = told
+
+    def whole(self) -> bytes:
+        """The body of a whole answer.
+
+        Raises:
+            TimedOut: it was not whole within the limit.
+            TransportError: it broke.
+        """
+        if not self.complete:
+            raise self._broken()
+        return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+
+    async def read_head(self) -> int:
+        """Wait for the status line and headers; return the status."""
+        while self.status is None:
+            await self._more()
+        return self.status
+
+    async def next_chunk(self) -> bytes | None:
+        """All body bytes that have arrived since the last call, at least one; None at the end."""
+        while not self._chunks:
+            if self.complete:
+                return None
+            await self._more()
+        data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        self._chunks.clear()
+        self._buffered = 0
+        self._resume()
+        return data
+
+    async def pump(self, take: Callable[[bytes], bool]) -> None:
+        """Hand out body bytes the moment they come, until ``take`` wants no more or there are none.
+
+        It is called by the event loop and not by a task: to wake one costs more than all that is done with a token.
+        """
+        if self._chunks or self.complete:
+            return
+        self._take = take
+        try:
+            await self._more()
+        finally:
+            self._take = None
+
+    def end(self) -> None:
+        """The exchange is over; its time no longer counts."""
+        self._told = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _expire(self) -> None:
+        self._timer = None
+        self._fail(LATE)
+        self.close()
+
+    def close(self) -> None:
+        """Cut the connection without waiting; an exchange under way ends with a reset.
+
+        A reset fails the engine's very next write, while an orderly close fails only the one after it: that is one
+        batch of prefill sooner.
+        """
+        if self._transport is None:
+            return
+        if not self.complete and (connection := self._transport.get_extra_info("socket")) is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self._transport.abort()
+
+    async def _more(self) -> None:
+        if self._failure is not None:
+            raise self._broken()
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _broken(self) -> TransportError:
+        kind = TimedOut if self._failure is LATE else TransportError
+        return kind(self._failure or "", before_response=not self._heard)
+
+    def _hand_out(self, take: Callable[[bytes], bool]) -> bool:
+        """Whether the task that pumps has to be woken."""
+        data = b"".join(self._chunks)
+        self._chunks.clear()
+        self._buffered = 0
+        if not take(data):
+            self._take = None
+        return self._take is None or self.complete
+
+    def _resume(self) -> None:
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
+
+    def _fail(self, reason: str) -> None:
+        if self._failure is None:
+            self._failure = reason
+
+    def _wake(self) -> None:
+        if self._told is not None:
+            told, self._told = self._told, None
+            told()
+        elif self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

@@ -1,0 +1,215 @@
+"""A plain chat that is answered without a task is answered like any other, whatever becomes of it."""
+
+import json
+import re
+import signal
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.simulator.sim_harness import FAST, Simulator, running
+from tests.support.service import PLAIN, Service, wait_until
+
+API, OPENAI = "/api/chat/completions", "/v1/chat/completions"
+WORDS = [{"role": "user", "content": "인사해 주세요."}]
+# Requests from a page of another origin, like all that is unusual, are answered by a task; see app/api/at_once.py.
+AWAITED = {"Origin": "http://page.test"}
+
+
+@pytest.fixture
+def engine(api_engine: Simulator) -> Simulator:
+    """The engine of the shared service."""
+    return api_engine
+
+
+@pytest.fixture
+def service(engine: Simulator, api_service: Service) -> Service:
+    """A service that has a connection to its engine."""
+    assert engine.port
+    return warm(api_service)
+
+
+def service_of(engine: Simulator, **settings: str) -> Service:
+    where = {"SGLANG_HOST": "127.0.0.1", "SGLANG_PORT": str(engine.port), "MAX_MODEL_LEN": str(FAST["context_length"])}
+    return Service(environment={**where, **settings})
+
+
+def warm(service: Service) -> Service:
+    """Have two connections opened to the engine: one may be taken by a look at its health."""
+    service.wait_healthy()
+    with ThreadPoolExecutor(2) as pool:
+        assert all(answer.status_code == 200 for answer in pool.map(ask, [service] * 2, [API] * 2))
+    return service
+
+
+def ask(service: Service, path: str, **headers: str) -> httpx2.Response:
+    body = {"messages": WORDS, "max_tokens": 40}
+    if path == OPENAI:
+        body["model"] = httpx2.get(f"{service.url}/v1/models", verify=PLAIN).json()["data"][0]["id"]
+    return httpx2.post(f"{service.url}{path}", json=body, headers=headers, timeout=60, verify=PLAIN)
+
+
+def logged(service: Service, request_id: str) -> dict[str, Any]:
+    """The request's line in the access log."""
+    wait_until(lambda: f'"id":"{request_id}"' in service.text(), 5, "a line of the access log")
+    (line,) = [json.loads(line) for line in service.text().splitlines() if f'"id":"{request_id}"' in line]
+    return line
+
+
+def request(path: str, body: Any, *headers: str) -> bytes:
+    raw = json.dumps(body).encode()
+    lines = [f"POST {path} HTTP/1.1", "Host: x", "Content-Type: application/json", f"Content-Length: {len(raw)}"]
+    return "\r\n".join([*lines, *headers, "", ""]).encode() + raw
+
+
+def shape(text: str) -> str:
+    """JSON without its texts and numbers, but for the names of fields."""
+    return re.sub(r'(?<=:)"(?:[^"\\]|\\.)*"|\d+', "_", text)
+
+
+@pytest.mark.parametrize("path", [API, OPENAI])
+def test_both_ways_answer_alike(service: Service, path: str) -> None:
+    at_once, awaited = ask(service, path), ask(service, path, **AWAITED)
+    assert (at_once.status_code, awaited.status_code) == (200, 200)
+    assert shape(at_once.text) == shape(awaited.text)
+    assert at_once.headers.keys() == awaited.headers.keys()
+    for name in ("content-type", "x-content-type-options"):
+        assert at_once.headers[name] == awaited.headers[name]
+    assert int(at_once.headers["content-length"]) == len(at_once.content)
+
+
+def test_an_id_of_the_caller_s_is_kept_and_logged(service: Service) -> None:
+    assert ask(service, API, **{"X-Request-Id": "candidate-7"}).headers["x-request-id"] == "candidate-7"
+    assert len(ask(service, API, **{"X-Request-Id": "no id, as it has blanks"}).headers["x-request-id"]) == 32
+    line = logged(service, "candidate-7")
+    assert (line["status"], line["task"], line["generations"]) == (200, "chat", 1)
+    assert line["tokens_in"] > 0
+
+
+def test_requests_that_come_together_are_answered_in_their_order(service: Service, engine: Simulator) -> None:
+    engine.configure(ttft=0.3)
+    asked = [request(API, {"messages": WORDS}, f"X-Request-Id: n{number}") for number in range(3)]
+    asked.insert(1, b"GET /health/live HTTP/1.1\r\nHost: x\r\nX-Request-Id: live\r\n\r\n")
+    asked.append(request(API, {"messages": []}, "X-Request-Id: refused", "Connection: close"))
+    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
+        connection.sendall(b"".join(asked))
+        heads = read_all(connection).lower().split("http/1.1 ")[1:]
+    told = [(head[:3], head.split("x-request-id: ")[1].split("\r\n")[0]) for head in heads]
+    assert told == [("200", "n0"), ("200", "live"), ("200", "n1"), ("200", "n2"), ("422", "refused")]
+
+
+def test_a_body_in_pieces_is_one(service: Service) -> None:
+    whole = request(API, {"messages": WORDS}, "Connection: close")
+    for cut in (len(whole) - 1, len(whole) - 20, whole.index(b"\r\n\r\n") + 4, 30):
+        with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
+            connection.sendall(whole[:cut])
+            assert httpx2.get(f"{service.url}/health/live", verify=PLAIN).status_code == 200  # it has been read by now
+            connection.sendall(whole[cut:])
+            assert read_all(connection).startswith("HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1"])
+def test_a_connection_is_kept_or_not_as_asked(service: Service, version: str) -> None:
+    asked = request(API, {"messages": WORDS}, *(["Connection: close"] if version == "HTTP/1.1" else []))
+    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
+        connection.sendall(asked.replace(b"HTTP/1.1", version.encode(), 1))
+        answer = read_all(connection)  # returns when the service closes it
+    assert answer.startswith("HTTP/1.1 200 ")
+    assert "connection: close" in answer.lower()
+
+
+def test_a_client_that_leaves_frees_the_engine_and_is_counted(service: Service, engine: Simulator) -> None:
+    engine.configure(ttft=30)
+    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
+        connection.sendall(request(API, {"messages": WORDS}, "X-Request-Id: left"))
+        engine.wait(running=1)
+    engine.wait(running=0)
+    line = logged(service, "left")
+    assert line["status"] == 499
+    engine.configure(ttft=0)
+    assert ask(service, API).status_code == 200
+
+
+def test_an_answer_that_outlives_the_drain_is_refused_in_words() -> None:
+    with running(FAST) as engine, service_of(engine, DRAIN_LIMIT="0.5") as service, ThreadPoolExecutor(1) as pool:
+        warm(service)
+        engine.configure(ttft=30)
+        call = pool.submit(ask, service, API)
+        engine.wait(running=1)
+        assert service.stop() == 0
+        answer = call.result()
+        assert (answer.status_code, answer.headers["retry-after"], answer.headers["connection"]) == (503, "1", "close")
+        assert "shutting down" in answer.json()["error"]["message"]
+        engine.wait(running=0)
+
+
+def test_an_answer_within_the_drain_is_whole_and_closes_its_connection() -> None:
+    with running(FAST) as engine, service_of(engine) as service, ThreadPoolExecutor(1) as pool:
+        warm(service)
+        engine.configure(ttft=1)
+        call = pool.submit(ask, service, API)
+        engine.wait(running=1)
+        service.process.send_signal(signal.SIGTERM)
+        answer = call.result()
+        assert (answer.status_code, answer.headers["connection"]) == (200, "close")
+        assert service.process.wait(10) == 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "asked"),
+    [
+        ({"kind": "status", "status": 503, "count": 1}, 2),
+        ({"kind": "status", "status": 500, "count": 1}, 2),
+        ({"kind": "drop", "tokens": 2, "count": 1}, 2),
+        ({"kind": "reset", "tokens": 0, "count": 1}, 2),
+        ({"kind": "abort", "tokens": 2, "count": 1}, 2),
+        ({"kind": "invalid_utf8", "tokens": 1, "count": 1}, 2),
+    ],
+    ids=["503", "500", "drop", "reset", "abort", "invalid_utf8"],
+)
+def test_an_engine_that_fails_once_is_asked_again(
+    service: Service, engine: Simulator, fault: dict[str, Any], asked: int
+) -> None:
+    engine.fault(**fault)
+    answer = ask(service, API, **{"X-Request-Id": f"again-{fault['kind']}-{fault.get('status')}"})
+    assert answer.status_code == 200, answer.text
+    line = logged(service, answer.headers["x-request-id"])
+    assert line["generations"] == asked
+
+
+@pytest.mark.parametrize("kind", ["abort", "invalid_utf8"])
+def test_an_engine_that_keeps_failing_is_asked_twice_and_no_more(
+    service: Service, engine: Simulator, kind: str
+) -> None:
+    engine.fault(kind, tokens=1)
+    answer = ask(service, API, **{"X-Request-Id": f"twice-{kind}"})
+    assert answer.status_code == 502
+    line = logged(service, f"twice-{kind}")
+    assert line["generations"] == 2
+
+
+def test_a_prompt_that_is_too_long_is_refused_once(service: Service, engine: Simulator) -> None:
+    before = len(engine.state(last=50)["requests"])
+    body = {"messages": [{"role": "user", "content": "가나다라 " * 4000}]}
+    answer = httpx2.post(f"{service.url}{API}", json=body, timeout=60, verify=PLAIN)
+    assert answer.status_code == 400
+    assert "MAX_MODEL_LEN" in answer.json()["error"]["message"]
+    assert len(engine.state(last=50)["requests"]) - before <= 1
+
+
+def test_a_deadline_ends_it(service: Service, engine: Simulator) -> None:
+    engine.fault("hang")
+    answer = ask(service, API, **{"X-Request-Timeout": "1"})
+    assert answer.status_code == 504
+    assert "X-Request-Timeout" in answer.json()["error"]["message"]
+    engine.wait(running=0)
+
+
+def read_all(connection: socket.socket) -> str:
+    parts: list[bytes] = []
+    while part := connection.recv(65536):
+        parts.append(part)
+    return b"".join(parts).decode()
