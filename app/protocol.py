@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from app.api.at_once import AtOnce, Offer
 from app.api.client import BEGUN, CLIENT, Begun, Client
+from app.core.alarm import Alarm
 from app.standing import Heads, Standing
 
 log = structlog.get_logger("server")
@@ -136,7 +137,17 @@ class GuardedProtocol(HttpToolsProtocol):
     limits: Limits
     at_once: AtOnce | None
     heads: Heads
-    __slots__ = ("_client", "_expected", "_extensions", "_held", "_offer", "_receiving", "_sending", "_unwanted")
+    __slots__ = (
+        "_client",
+        "_expected",
+        "_extensions",
+        "_held",
+        "_idle",
+        "_offer",
+        "_receiving",
+        "_sending",
+        "_unwanted",
+    )
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Count the connection; expect a request."""
@@ -146,6 +157,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._client = Client(self._write_event)
         self._extensions = {CLIENT: self._client}
         self._unwanted = 0
+        self._idle = Alarm(self.loop, self.timeout_keep_alive_handler)
         self._offer: Offer | None = None
         self._held = b""  # the body so far of a request on offer
         super().connection_made(transport)
@@ -161,6 +173,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop all clocks; tell the handler of a request that is not answered yet."""
+        self._idle.end()
         self._received()
         self._sent()
         cycle = cast("RequestResponseCycle | None", self.cycle)
@@ -172,6 +185,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Set the clock for what is still to come: mostly nothing, since a request is one packet."""
+        self._idle.give_up()
         before = self._expected
         super().data_received(data)
         expected = self._expected
@@ -293,11 +307,19 @@ class GuardedProtocol(HttpToolsProtocol):
         self._start_asgi_task(cycle, cast("Any", self.config).loaded_app)
 
     def on_response_complete(self) -> None:
-        """An answer that did not need the body ends the wait for it, too."""
-        super().on_response_complete()
+        """An answer that did not need the body ends the wait for it, too. As uvicorn does it, but for the alarm."""
         self._expected = None
         if self._receiving is not None:
             self._received()
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        if self.flow.read_paused:
+            self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._idle.set(self.timeout_keep_alive)
 
     def pause_writing(self) -> None:
         """The client reads slower than we write."""

@@ -162,18 +162,19 @@ class Offer:
 
     def _told(self, outcome: Completion | Exception | None) -> None:
         """The engine has answered, or failed; see ``Told``."""
-        record = self._record
+        record, reply = self._record, self._reply
+        del self._reply, self._answer  # they know us: garbage that only a collection would find
         if not isinstance(outcome, Completion):
-            self._reply.await_answer(Begun(record, outcome))
+            reply.await_answer(Begun(record, outcome))
             return
         try:
             refuse_aborted(outcome.finish)
         except EngineFailure as error:
-            self._reply.await_answer(Begun(record, error))
+            reply.await_answer(Begun(record, error))
             return
         record.status = _OK
         content = self._route.told(self._services, record.id, outcome)
-        self._reply.answer(content, record.id, close=self._lane.drain.draining)
+        reply.answer(content, record.id, close=self._lane.drain.draining)
         self._lane.observer.end(record, self._key_name)
 
     def left(self) -> None:

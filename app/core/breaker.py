@@ -9,11 +9,22 @@ from collections import deque
 from collections.abc import Callable
 
 _WINDOW = 10.0  # seconds
+_GRAIN = 0.02  # seconds that are not told apart
 _VOLUME = 20  # calls that must have ended in the window: one dead connection drops many calls in one moment
 _RATIO = 0.5
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 5.0  # so that the next try is within the time of most requests
 _PROBES = 2
+
+
+class _Moment:
+    """Calls that ended at about the same time; each kept alone, thousands a second would be a burden."""
+
+    __slots__ = ("calls", "failures", "since")
+
+    def __init__(self, since: float) -> None:
+        self.since = since
+        self.calls = self.failures = 0
 
 
 class Breaker:
@@ -27,7 +38,8 @@ class Breaker:
         """``volume``: calls that must have ended within ten seconds before it judges."""
         self._clock = clock
         self._volume = volume
-        self._ended: deque[tuple[float, bool]] = deque()
+        self._ended: deque[_Moment] = deque()
+        self._calls = 0
         self._failures = 0
         self._pause = _FIRST_PAUSE
         self._open_until: float | None = None
@@ -65,18 +77,17 @@ class Breaker:
             self._probing = max(0, self._probing - 1)
         if served is None:
             return
-        if not self.closed:
+        if self._open_until is not None:
             if probe:
                 self._judge(served=served)
             return
         self._note(served=served)
-        if len(self._ended) >= self._volume and self._failures >= _RATIO * len(self._ended):
+        if self._calls >= self._volume and self._failures >= _RATIO * self._calls:
             self._trip()
 
     def reset(self) -> None:
         """The engine has been seen to come up anew: what was held against it is void."""
-        self._ended.clear()
-        self._failures = 0
+        self._forget()
         self._pause = _FIRST_PAUSE
         self._open_until = None
 
@@ -88,14 +99,25 @@ class Breaker:
             self._trip()
 
     def _trip(self) -> None:
-        self._ended.clear()
-        self._failures = 0
+        self._forget()
         self._open_until = self._clock() + self._pause
         self.trips += 1
 
     def _note(self, *, served: bool) -> None:
         now = self._clock()
-        self._ended.append((now, served))
-        self._failures += not served
-        while now - self._ended[0][0] > _WINDOW:
-            self._failures -= not self._ended.popleft()[1]
+        ended = self._ended
+        if not ended or now - ended[-1].since >= _GRAIN:
+            ended.append(_Moment(now))
+        self._calls += 1
+        ended[-1].calls += 1
+        if not served:
+            self._failures += 1
+            ended[-1].failures += 1
+        while now - ended[0].since > _WINDOW:
+            oldest = ended.popleft()
+            self._calls -= oldest.calls
+            self._failures -= oldest.failures
+
+    def _forget(self) -> None:
+        self._ended.clear()
+        self._calls = self._failures = 0

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import httptools
 
+from app.core.alarm import Alarm
 from app.core.transport_errors import TimedOut, TransportError
 
 LATE = "no whole answer in time"
@@ -29,11 +30,11 @@ class Connection(asyncio.Protocol):
         "_chunks",
         "_failure",
         "_heard",
+        "_limit",
         "_loop",
         "_parser",
         "_paused",
         "_take",
-        "_timer",
         "_told",
         "_transport",
         "_waiter",
@@ -53,12 +54,8 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._take: Callable[[bytes], bool] | None = None
         self._told: Callable[[], None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._limit = Alarm(self._loop, self._expire)
         self._whole = False
-        self._reset()
-
-    def _reset(self) -> None:
-        self._chunks.clear()
         self._buffered = 0
         self.status: int | None = None
         self.complete = False
@@ -96,6 +93,7 @@ class Connection(asyncio.Protocol):
         """It is gone."""
         self._fail(f"connection lost: {exc}" if exc else "connection closed by the engine")
         self._transport = None
+        self._limit.end()
         self._wake()
 
     # httptools callbacks; of headers it knows by itself what it needs, and nobody here needs one
@@ -127,14 +125,17 @@ class Connection(asyncio.Protocol):
     def send(self, request: bytes, limit: float | None) -> None:
         """Start an exchange, and cut it after ``limit`` seconds.
 
-        A timer of its own costs a quarter of ``asyncio.timeout``, which has to cancel and to tell cancellations apart.
+        ``asyncio.timeout`` would have to cancel, and to tell cancellations apart.
         """
-        self._reset()
+        self._chunks.clear()
+        self._buffered = 0
+        self.status = None
+        self.complete = self.keep_alive = self._heard = False
         if self._transport is None:
             raise TransportError("connection closed by the engine", before_response=True)
         self._whole = limit is not None
         if limit is not None:
-            self._timer = self._loop.call_later(limit, self._expire)
+            self._limit.set(limit)
         if self._paused:  # the last answer was long and nobody read it
             self._resume()
         self._transport.write(request)
@@ -192,12 +193,9 @@ class Connection(asyncio.Protocol):
     def end(self) -> None:
         """The exchange is over; its time no longer counts."""
         self._told = None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._limit.give_up()
 
     def _expire(self) -> None:
-        self._timer = None
         self._fail(LATE)
         self.close()
 

@@ -80,7 +80,10 @@ class PlainAnswers:
         connection = None if address is None else self.pool.idle(address)
         if address is None or connection is None:
             return None
-        holder = self._entered(generation.priority, deadline)
+        try:
+            holder = self.admission.enter_now(generation.priority, deadline)
+        except DeadlineExceeded:  # the awaited way says so
+            holder = None
         if holder is None:
             self.pool.put_back(address, connection)
             return None
@@ -97,12 +100,6 @@ class PlainAnswers:
             self._beginnings.clear()
             known = self._beginnings[address] = beginning("POST", address, self.path, self.headers)
         return known
-
-    def _entered(self, priority: Priority, deadline: Deadline) -> Holder | None:
-        try:
-            return self.admission.enter_now(priority, deadline)
-        except DeadlineExceeded:  # the awaited way says so
-            return None
 
 
 class PlainAnswer:
@@ -140,6 +137,7 @@ class PlainAnswer:
         kit.retrier.ended(None, probe=False)
         kit.admission.leave(self._holder, whole=False)
         self._watch.end(None)
+        del self._told
 
     def _over(self) -> None:
         said: Completion | None = None
@@ -161,7 +159,9 @@ class PlainAnswer:
         else:
             kit.retrier.ended(None, probe=False)
         kit.admission.leave(self._holder, whole=said is not None)
-        self._told(said or error)
+        told = self._told
+        del self._told  # it knows us: garbage that only a collection would find
+        told(said or error)
 
     def _read(self) -> Completion:
         """The answer.

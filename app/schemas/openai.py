@@ -22,7 +22,8 @@ StopText = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
 TopP = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 _Tokens = Annotated[int, Field(ge=1, le=MOST_TOKENS)]
-_STRICT = ConfigDict(strict=True, extra="forbid")
+# Short strings, which might come again, are not looked for among earlier ones: a third of the time.
+_STRICT = ConfigDict(strict=True, extra="forbid", cache_strings="none")
 _Stops = Annotated[list[StopText], Field(max_length=_STOPS)]
 _Seed = Annotated[
     int, Field(ge=-_SEED, le=_SEED), WHOLE, AfterValidator(lambda seed: max(-(2**63), min(seed, 2**63 - 1)))

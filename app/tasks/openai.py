@@ -91,7 +91,7 @@ def completion(request_id: str, model: str, answer: Completion) -> bytes:
         int(time.time()),
         _quoted(model),
         answer.literal,
-        finish_of(answer.finish).encode(),
+        b"length" if answer.finish == "length" else b"stop",
         spent.prompt_tokens,
         spent.completion_tokens,
         spent.prompt_tokens + spent.completion_tokens,

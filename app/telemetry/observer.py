@@ -62,6 +62,8 @@ class Observer:
         usable = given is not None and _REQUEST_ID.fullmatch(given)
         record = RequestRecord(usable.group().decode() if usable else drawn[16:], path, route, task, self.metrics)
         record.suffix = drawn[:16]
+        if not usable:
+            record.prefix = drawn[16:32]
         return record
 
     def end(self, record: RequestRecord, key_name: str) -> None:

@@ -21,11 +21,13 @@ def shared_engine() -> Iterator[Simulator]:
 
 
 @pytest.fixture
-def api_engine(shared_engine: Simulator) -> Simulator:
-    """The simulated engine behind ``api_service``, with nothing left over from another test."""
-    shared_engine.client.post("/_sim/reset").raise_for_status()
-    shared_engine.configure(**FAST)
-    return shared_engine
+def api_engine(shared_engine: Simulator) -> Iterator[Simulator]:
+    """The simulated engine behind ``api_service``, with nothing left over from another test, or for another one."""
+    for turn in ("before", "after"):
+        shared_engine.client.post("/_sim/reset").raise_for_status()
+        shared_engine.configure(**FAST)
+        if turn == "before":
+            yield shared_engine
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import socket
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -30,6 +31,13 @@ def service(engine: Simulator, api_service: Service) -> Service:
     """A service that has a connection to its engine."""
     assert engine.port
     return warm(api_service)
+
+
+@pytest.fixture
+def unspent() -> Iterator[tuple[Service, Simulator]]:
+    """A service that has not repeated anything yet, and its engine: there is a budget for that."""
+    with running(FAST) as engine, service_of(engine) as service:
+        yield warm(service), engine
 
 
 def service_of(engine: Simulator, **settings: str) -> Service:
@@ -171,8 +179,9 @@ def test_an_answer_within_the_drain_is_whole_and_closes_its_connection() -> None
     ids=["503", "500", "drop", "reset", "abort", "invalid_utf8"],
 )
 def test_an_engine_that_fails_once_is_asked_again(
-    service: Service, engine: Simulator, fault: dict[str, Any], asked: int
+    unspent: tuple[Service, Simulator], fault: dict[str, Any], asked: int
 ) -> None:
+    service, engine = unspent
     engine.fault(**fault)
     answer = ask(service, API, **{"X-Request-Id": f"again-{fault['kind']}-{fault.get('status')}"})
     assert answer.status_code == 200, answer.text
@@ -181,9 +190,8 @@ def test_an_engine_that_fails_once_is_asked_again(
 
 
 @pytest.mark.parametrize("kind", ["abort", "invalid_utf8"])
-def test_an_engine_that_keeps_failing_is_asked_twice_and_no_more(
-    service: Service, engine: Simulator, kind: str
-) -> None:
+def test_an_engine_that_keeps_failing_is_asked_twice_and_no_more(unspent: tuple[Service, Simulator], kind: str) -> None:
+    service, engine = unspent
     engine.fault(kind, tokens=1)
     answer = ask(service, API, **{"X-Request-Id": f"twice-{kind}"})
     assert answer.status_code == 502
