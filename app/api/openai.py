@@ -112,6 +112,8 @@ class _Chunks:
         head = self._chunk({"role": "assistant", "content": ""})
 
         def told(pieces: list[bytes]) -> bytes:
+            if len(pieces) == 1:
+                return before + pieces[0] + after
             return b"".join([before + piece + after for piece in pieces])
 
         while (pieces := await answer.more()) is not None:

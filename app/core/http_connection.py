@@ -226,7 +226,7 @@ class Connection(asyncio.Protocol):
 
     def _hand_out(self, take: Callable[[bytes], bool]) -> bool:
         """Whether the task that pumps has to be woken."""
-        data = b"".join(self._chunks)
+        data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
         self._chunks.clear()
         self._buffered = 0
         if not take(data):

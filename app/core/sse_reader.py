@@ -11,6 +11,11 @@ class SseReader:
     def __init__(self) -> None:
         self._rest = b""
 
+    @property
+    def between(self) -> bool:
+        """Whether what comes next begins a line."""
+        return not self._rest
+
     def feed(self, data: bytes) -> list[bytes]:
         """The data lines that ``data`` completes, in order; comments and other fields are skipped.
 

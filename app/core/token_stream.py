@@ -28,11 +28,13 @@ _FINISH: Mapping[str, FinishReason] = {"stop": "stop", "length": "length", "abor
 LITERAL = rb'("[^"\\\x00-\x1f]*(?:\\["\\/bfnrt][^"\\\x00-\x1f]*)*")'
 """A JSON string, in a group, without escapes of four hex digits: half a surrogate pair must not be passed on."""
 
-_TEXT_ONLY = re.compile(
+_TEXT = (
     rb'\{"id":"\w*","object":"chat\.completion\.chunk","created":\d+,"model":"[^"\\]*","choices":\[\{"index":0,'
     rb'"delta":\{(?:"reasoning_content":null,)?"content":' + LITERAL + rb'\},"logprobs":null,"finish_reason":null,'
     rb'"matched_stop":null\}\]\}'
-).fullmatch
+)
+_TEXT_ONLY = re.compile(_TEXT).fullmatch
+_ONE_EVENT = re.compile(rb"data: %b\n\n" % _TEXT).fullmatch  # what nearly every read brings
 _DONE = b"[DONE]"
 
 
@@ -173,20 +175,29 @@ class TokenStream:
 
         def take(data: bytes) -> bool:
             self._asked_at = time.monotonic()
-            try:
-                events = self._reader.feed(data)
-            except ServiceError as error:
-                self._broken = error
-                return False
-            texts = [_text_only(event) for event in events]
-            if None not in texts and (not texts or tell(cast("list[bytes]", texts))):
+            literal = _text_of(_ONE_EVENT(data)) if self._reader.between else None
+            if literal is None:
+                return self._taken(data, tell)
+            if tell([literal]):
                 return True
-            self._waiting = events
+            self._waiting = self._reader.feed(data)
             return False
 
         self._asked_at = time.monotonic()
         await self._response.pump(take)
         self._asked_at = math.inf
+
+    def _taken(self, data: bytes, tell: Callable[[list[bytes]], bool]) -> bool:
+        try:
+            events = self._reader.feed(data)
+        except ServiceError as error:
+            self._broken = error
+            return False
+        texts = [_text_only(event) for event in events]
+        if None not in texts and (not texts or tell(cast("list[bytes]", texts))):
+            return True
+        self._waiting = events
+        return False
 
     async def __aiter__(self) -> AsyncGenerator[str, None]:
         """Pieces of text, whole characters each.
@@ -277,7 +288,10 @@ class TokenStream:
 
 def _text_only(event: bytes) -> bytes | None:
     """The text of an event that is nothing but text, as a JSON string; None if it is anything else."""
-    found = _TEXT_ONLY(event)
+    return _text_of(_TEXT_ONLY(event))
+
+
+def _text_of(found: re.Match[bytes] | None) -> bytes | None:
     if found is None:
         return None
     literal = found[1]
