@@ -159,7 +159,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._unwanted = 0
         self._idle = Alarm(self.loop, self.timeout_keep_alive_handler)
         self._offer: Offer | None = None
-        self._held = b""  # the body so far of a request on offer
+        self._held: list[bytes] = []  # the body so far of a request on offer
         super().connection_made(transport)
         self.flow = _Flow(transport)
         self.pipeline = cast("deque[Any]", _Pipeline())
@@ -234,7 +234,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Once the answer is out, what still comes of the body is thrown away; of an endless one only the beginning."""
         if self._offer is not None:
-            self._held = self._held + body if self._held else body
+            self._held.append(body)
             return
         cycle: Any = self.cycle
         if cycle is not None and cycle.response_complete:
@@ -256,7 +256,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _take(self, offer: Offer) -> None:
         """The request on offer is whole."""
-        body, self._held, self._offer = self._held, b"", None
+        pieces, self._held, self._offer = self._held, [], None
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         standing: Any = Standing(self, offer, body)
         self.cycle = standing
         begun = offer.take(body, standing)

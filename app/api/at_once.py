@@ -24,9 +24,9 @@ from app.telemetry.observer import REQUEST_ID, Observer
 from app.telemetry.record import RequestRecord
 
 _JSON = b"application/json"
-_LONGEST = 65_536  # bytes of a body that is held until it is whole; longer ones are read by the awaited way
+_LONGEST = 262_144  # bytes of a body that is held until it is whole; longer ones are read by the awaited way
 _OK = 200
-_DIGITS = 5  # of a length that is worth a look
+_DIGITS = 6  # of a length that is worth a look
 # Headers that change how a body comes, or what browsers must be told.
 _UNUSUAL = frozenset({b"expect", b"transfer-encoding", b"content-encoding", b"upgrade", b"origin"})
 

@@ -15,7 +15,7 @@ from app.core.http_connection import LATE, LONGEST, Connection
 from app.core.transport_errors import NoConnection, TimedOut, TransportError
 from app.engines.base import Address
 
-_MAX_IDLE = 64
+_MAX_IDLE = 1024  # as many as may be busy at once (MAX_CONCURRENCY) on a large engine
 
 
 class Response:
