@@ -159,7 +159,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._unwanted = 0
         self._idle = Alarm(self.loop, self.timeout_keep_alive_handler)
         self._offer: Offer | None = None
-        self._held: list[bytes] = []  # the body so far of a request on offer
+        self._held: bytes | bytearray = b""  # the body so far of a request on offer
         super().connection_made(transport)
         self.flow = _Flow(transport)
         self.pipeline = cast("deque[Any]", _Pipeline())
@@ -176,6 +176,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._idle.end()
         self._received()
         self._sent()
+        if self._offer is not None:
+            self._offer.dropped()
         cycle = cast("RequestResponseCycle | None", self.cycle)
         super().connection_lost(exc)
         if cycle is not None and cycle.disconnected:
@@ -234,7 +236,11 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Once the answer is out, what still comes of the body is thrown away; of an endless one only the beginning."""
         if self._offer is not None:
-            self._held.append(body)
+            if not self._held:
+                self._held = body
+            else:
+                self._held = self._held if isinstance(self._held, bytearray) else bytearray(self._held)
+                self._held += body
             return
         cycle: Any = self.cycle
         if cycle is not None and cycle.response_complete:
@@ -256,8 +262,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _take(self, offer: Offer) -> None:
         """The request on offer is whole."""
-        pieces, self._held, self._offer = self._held, [], None
-        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        body, self._held, self._offer = self._held, b"", None
         standing: Any = Standing(self, offer, body)
         self.cycle = standing
         begun = offer.take(body, standing)

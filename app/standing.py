@@ -73,7 +73,7 @@ class Standing:
         "response_started",
     )
 
-    def __init__(self, connection: Answering, offer: Offer, body: bytes) -> None:
+    def __init__(self, connection: Answering, offer: Offer, body: bytes | bytearray) -> None:
         self._connection = connection
         self._over = False
         self.offer = offer

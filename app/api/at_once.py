@@ -41,7 +41,7 @@ class PlainRoute(NamedTuple):
     """
 
     path: str
-    asked: Callable[[bytes, Services], Generation | None]
+    asked: Callable[[bytes | bytearray, Services], Generation | None]
     told: Callable[[Services, str, Completion], bytes]
 
 
@@ -140,7 +140,7 @@ class Offer:
         """As asked for."""
         return self._route.path
 
-    def take(self, body: bytes, reply: Reply) -> Begun | None:
+    def take(self, body: bytes | bytearray, reply: Reply) -> Begun | None:
         """Begin to answer; or what the awaited way, which has to answer then, need not find out again."""
         services, record = self._services, self._record
         if not services.engine.plain.possible(Priority.CHAT):
@@ -176,6 +176,10 @@ class Offer:
         content = self._route.told(self._services, record.id, outcome)
         reply.answer(content, record.id, close=self._lane.drain.draining)
         self._lane.observer.end(record, self._key_name)
+
+    def dropped(self) -> None:
+        """Its client has left before the body was whole."""
+        self._lane.observer.end(self._record, self._key_name)
 
     def left(self) -> None:
         """Its client has left."""

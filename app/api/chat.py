@@ -43,7 +43,7 @@ async def completions(body: ChatRequest, call: CallDep) -> None:
         await call.stream(_events(answering, call))
 
 
-def _plain(body: bytes, services: Services) -> Generation | None:
+def _plain(body: bytes | bytearray, services: Services) -> Generation | None:
     """What is asked by a request for one whole answer; None: it is something else."""
     try:
         asked = ChatRequest.__pydantic_validator__.validate_json(body)

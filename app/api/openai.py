@@ -28,7 +28,7 @@ from app.tasks.chat import ChatStream
 
 router = APIRouter(route_class=ProtectedChatRoute, prefix="/v1", tags=["OpenAI"])
 
-_PLAIN_FORM: Callable[[bytes], PlainChat] = TypeAdapter(PlainChat).validator.validate_json
+_PLAIN_FORM: Callable[[bytes | bytearray], PlainChat] = TypeAdapter(PlainChat).validator.validate_json
 
 _DESCRIPTION = """Continue a chat in OpenAI's protocol; the official clients work unchanged. Text only.
 
@@ -81,7 +81,7 @@ async def chat_completions(body: ChatCompletionRequest, call: CallDep) -> None:
         await call.stream(chunks.of(answering, call))
 
 
-def _plain(body: bytes, services: Services) -> Generation | None:
+def _plain(body: bytes | bytearray, services: Services) -> Generation | None:
     """What is asked by a request in its plain form for one whole answer; None: it is something else."""
     try:
         asked = _PLAIN_FORM(body)

@@ -141,6 +141,23 @@ def test_a_client_that_leaves_frees_the_engine_and_is_counted(service: Service, 
     assert ask(service, API).status_code == 200
 
 
+def test_a_client_that_leaves_before_its_body_is_whole_is_counted_too(service: Service) -> None:
+    whole = request(API, {"messages": WORDS}, "X-Request-Id: half")
+    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
+        connection.sendall(whole[:-5])
+        assert httpx2.get(f"{service.url}/health/live", verify=PLAIN).status_code == 200  # it has been read by now
+    assert logged(service, "half")["status"] == 499
+
+
+def test_a_body_byte_by_byte_is_one(service: Service) -> None:
+    whole = request(API, {"messages": WORDS}, "Connection: close")
+    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for at in range(len(whole)):
+            connection.sendall(whole[at : at + 1])
+        assert read_all(connection).startswith("HTTP/1.1 200 ")
+
+
 def test_an_answer_that_outlives_the_drain_is_refused_in_words() -> None:
     with running(FAST) as engine, service_of(engine, DRAIN_LIMIT="0.5") as service, ThreadPoolExecutor(1) as pool:
         warm(service)
