@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import structlog
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.api.at_once import AtOnce, Offer
 from app.api.client import BEGUN, CLIENT, Begun, Client
 from app.core.alarm import Alarm
+from app.light import Flow, Joined, Pipeline, Signal
 from app.standing import Heads, Standing
 
 log = structlog.get_logger("server")
@@ -46,85 +46,6 @@ class Limits:
     drain_limit: float
 
 
-class _Joined:
-    """A transport for one response: its head waits for the first bytes of its body, so that both are one packet.
-
-    Each write would be a call to the kernel of its own, a tenth of what a short request costs.
-    """
-
-    __slots__ = ("_head", "_loop", "_transport")
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._loop = loop
-        self._head: bytes | None = b""
-
-    def write(self, data: bytes) -> None:
-        """Send ``data``; the first of it with the next, or at the end of this turn of the loop."""
-        if self._head is None:
-            self._transport.write(data)
-        elif self._head:
-            head, self._head = self._head, None
-            self._transport.write(head + data)
-        else:
-            self._head = data
-            self._loop.call_soon(self._flush)
-
-    def close(self) -> None:
-        """Send what is held back, then close."""
-        self._flush()
-        self._transport.close()
-
-    def _flush(self) -> None:
-        if self._head:
-            self._transport.write(self._head)
-        self._head = None
-
-
-class _Signal:
-    """What uvicorn uses of ``asyncio.Event``; the queue of a real one takes 0.8 KB, even if nobody waits."""
-
-    __slots__ = ("_set", "_waiter")
-
-    def __init__(self, *, is_set: bool = False) -> None:
-        self._set = is_set
-        self._waiter: asyncio.Future[None] | None = None
-
-    def set(self) -> None:
-        self._set = True
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    def clear(self) -> None:
-        self._set = False
-
-    async def wait(self) -> None:
-        while not self._set:
-            if self._waiter is None or self._waiter.done():
-                self._waiter = asyncio.get_running_loop().create_future()
-            await asyncio.shield(self._waiter)  # who gives up waiting does not take the others with it
-
-
-class _Flow(FlowControl):
-    """uvicorn's flow control with a lighter event."""
-
-    __slots__ = ("_is_writable_event", "_transport", "read_paused", "write_paused")
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self.read_paused = self.write_paused = False
-        self._is_writable_event = cast("asyncio.Event", _Signal(is_set=True))
-
-
-class _Pipeline(list[Any]):
-    """What uvicorn uses of a deque, which takes 0.6 KB even if it is empty, as this nearly always is."""
-
-    __slots__ = ()
-
-    def appendleft(self, request: Any) -> None:
-        self.insert(0, request)
-
-
 _ASGI = {"version": "3.0", "spec_version": "2.4"}  # by 2.3 a streaming response would look for the disconnect itself
 
 
@@ -143,6 +64,7 @@ class GuardedProtocol(HttpToolsProtocol):
         "_extensions",
         "_held",
         "_idle",
+        "_last",
         "_offer",
         "_receiving",
         "_sending",
@@ -160,9 +82,10 @@ class GuardedProtocol(HttpToolsProtocol):
         self._idle = Alarm(self.loop, self.timeout_keep_alive_handler)
         self._offer: Offer | None = None
         self._held: bytes | bytearray = b""  # the body so far of a request on offer
+        self._last = False  # whether that one is the connection's last, because the server ends
         super().connection_made(transport)
-        self.flow = _Flow(transport)
-        self.pipeline = cast("deque[Any]", _Pipeline())
+        self.flow = Flow(transport)
+        self.pipeline = cast("deque[Any]", Pipeline())
         if len(self.connections) > self.limits.connections:
             log.warning("too many connections", limit=self.limits.connections)
             transport.abort()
@@ -205,7 +128,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """The body must follow."""
         self._unwanted = 0
         self._expected = "body"
-        if self.at_once is not None and self.url in self.at_once.routes and self._is_usual():
+        if self.at_once is not None and self._is_usual():
             self._offer = self.at_once.offered(self.url, self.headers, self.app_state["services"])
             if self._offer is not None:
                 return
@@ -230,8 +153,8 @@ class GuardedProtocol(HttpToolsProtocol):
         )
 
     def _lighten(self, cycle: RequestResponseCycle) -> None:
-        cycle.transport = cast("asyncio.Transport", _Joined(self.transport, self.loop))
-        cycle.message_event = cast("asyncio.Event", _Signal())  # nobody has seen the other yet
+        cycle.transport = cast("asyncio.Transport", Joined(self.transport, self.loop))
+        cycle.message_event = cast("asyncio.Event", Signal())  # nobody has seen the other yet
 
     def on_body(self, body: bytes) -> None:
         """Once the answer is out, what still comes of the body is thrown away; of an endless one only the beginning."""
@@ -264,6 +187,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """The request on offer is whole."""
         body, self._held, self._offer = self._held, b"", None
         standing: Any = Standing(self, offer, body)
+        standing.keep_alive = not self._last
         self.cycle = standing
         begun = offer.take(body, standing)
         if begun is None:
@@ -299,7 +223,7 @@ class GuardedProtocol(HttpToolsProtocol):
             access_logger=self.access_logger,
             access_log=self.access_log,
             default_headers=self.server_state.default_headers,
-            message_event=cast("asyncio.Event", _Signal()),
+            message_event=cast("asyncio.Event", Signal()),
             expect_100_continue=False,
             keep_alive=standing.keep_alive,
             on_response=self.on_response_complete,
@@ -311,6 +235,13 @@ class GuardedProtocol(HttpToolsProtocol):
             self.cycle = cycle
         self._client.tell = None
         self._start_asgi_task(cycle, cast("Any", self.config).loaded_app)
+
+    def shutdown(self) -> None:
+        """The server ends: a request that has begun to come is still answered, as uvicorn has it for those it knows."""
+        if self._offer is None:
+            super().shutdown()
+        else:
+            self._last = True
 
     def on_response_complete(self) -> None:
         """An answer that did not need the body ends the wait for it, too. As uvicorn does it, but for the alarm."""

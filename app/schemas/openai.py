@@ -22,7 +22,7 @@ StopText = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
 TopP = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 _Tokens = Annotated[int, Field(ge=1, le=MOST_TOKENS)]
-# Short strings, which might come again, are not looked for among earlier ones: a third of the time.
+# Short strings, which might come again, are not looked for among earlier ones: that takes a third less time.
 _STRICT = ConfigDict(strict=True, extra="forbid", cache_strings="none")
 _Stops = Annotated[list[StopText], Field(max_length=_STOPS)]
 _Seed = Annotated[

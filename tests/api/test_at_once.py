@@ -171,6 +171,22 @@ def test_an_answer_that_outlives_the_drain_is_refused_in_words() -> None:
         engine.wait(running=0)
 
 
+def test_a_request_that_is_half_there_when_the_service_ends_is_answered() -> None:
+    whole = request(API, {"messages": WORDS})
+    with running(FAST) as engine, service_of(engine) as service:
+        warm(service)
+        with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
+            connection.sendall(whole[:-5])
+            assert httpx2.get(f"{service.url}/health/live", verify=PLAIN).status_code == 200  # it has been read by now
+            service.process.send_signal(signal.SIGTERM)
+            wait_until(lambda: service.health_status() is None, 10, "no new connections")
+            connection.sendall(whole[-5:])
+            answer = read_all(connection)
+        assert answer.startswith("HTTP/1.1 200 ")
+        assert "connection: close" in answer
+        assert service.process.wait(10) == 0
+
+
 def test_an_answer_within_the_drain_is_whole_and_closes_its_connection() -> None:
     with running(FAST) as engine, service_of(engine) as service, ThreadPoolExecutor(1) as pool:
         warm(service)
