@@ -83,9 +83,8 @@ def create_app(
     app.add_middleware(CancelOnDisconnect)
     allow_origins(app, settings.cors_origins)
     app.add_middleware(RequestContext, drain=drain, observer=observer)
-    app.middleware_stack = FastLane(
-        app, app.build_middleware_stack(), app.user_middleware, [*chat.router.routes, *openai.router.routes]
-    )
+    lean = [route for module in (chat, feedback, interview, report, openai) for route in module.router.routes]
+    app.middleware_stack = FastLane(app, app.build_middleware_stack(), app.user_middleware, lean)
     if not settings.log_text:
         app.state.at_once = AtOnce.of([chat.AT_ONCE, openai.AT_ONCE], drain, observer, settings.max_body_bytes)
     return app

@@ -34,7 +34,7 @@ async def completions(body: ChatRequest, call: CallDep) -> None:
     services, deadline = call.services, call.deadline()
     if not body.stream:
         answer = await chat.complete(services.engine, services.chat.generation(body), deadline, call.earlier)
-        call.spent(answer.usage)
+        call.spent(answer.usage.total_tokens)
         await call.answer(_whole(services, call.request_id, answer))
         return
     opened = chat.stream(services.engine, services.chat.generation(body), deadline)
@@ -72,7 +72,7 @@ async def _events(answer: ChatStream, call: Call) -> AsyncGenerator[bytes, None]
         said += pieces
         yield _told(pieces)
         await answer.pump(tell)
-    call.spent(answer.usage)
+    call.spent(answer.usage.total_tokens)
     whole = b'"%b"' % b"".join([piece[1:-1] for piece in said])
     yield b"event: result\ndata: %b\n\n" % _response(whole, answer.usage)
 

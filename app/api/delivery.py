@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
-from starlette.requests import Request
 
 from app.api.deps import Services
 from app.schemas.common import Meta
@@ -38,12 +37,12 @@ def made(body: R) -> Made[R]:
     return Made(body, record)
 
 
-async def deliver(services: Services, request: Request, asked: TaskRequest, version: str, answer: Made[Any]) -> None:
+async def deliver(services: Services, key_name: str, asked: TaskRequest, version: str, answer: Made[Any]) -> None:
     """Count an answer and have it on record; it may leave when this returns.
 
     Args:
         services: Everything a route may use.
-        request: The one that gets the answer.
+        key_name: Of the key with which the request came that gets the answer; empty if keys are not asked for.
         asked: Its body.
         version: Of the task's contract.
         answer: What it gets.
@@ -65,7 +64,7 @@ async def deliver(services: Services, request: Request, asked: TaskRequest, vers
         Decision(
             request_id=record.id,
             decided_by=maker.id,
-            key_name=getattr(request.state, "key_name", ""),
+            key_name=key_name,
             task=record.task,
             contract=version,
             engine=meta.engine,

@@ -107,11 +107,3 @@ AskedTimeout = Annotated[
         description="Seconds in which the caller needs the answer; never more than REQUEST_TIMEOUT.",
     ),
 ]
-
-
-async def get_deadline(request: Request, services: ServicesDep, asked: AskedTimeout = None) -> Deadline:
-    """When this request must be answered, counted from its arrival."""
-    return services.timeouts.deadline(request.state.arrived_at, asked)
-
-
-DeadlineDep = Annotated[Deadline, Depends(get_deadline)]

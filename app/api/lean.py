@@ -18,12 +18,11 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.api.auth import ChatRoute
+from app.api.auth import ChatRoute, TasksRoute
 from app.api.client import BEGUN, CLIENT, Begun, Client
 from app.api.deps import AskedTimeout, Services
 from app.api.errors import error_event, error_response, http_error_response, translate, unexpected
 from app.core.deadline import Deadline
-from app.core.generation import Usage
 from app.errors import MalformedBody, ServiceError
 
 TIMEOUT = b"x-request-timeout"
@@ -42,12 +41,13 @@ class Call:
     Attributes:
         services: Of this process.
         request_id: As in its log line.
+        scope: What the server knows of it.
         earlier: What went wrong with a first try at its answer, if there was one.
         started: Whether the answer has begun.
         write: Sends an event of a stream that has begun, at once, if our server and its client allow; see ``Client``.
     """
 
-    __slots__ = ("_scope", "_send", "earlier", "request_id", "services", "started", "write")
+    __slots__ = ("_send", "earlier", "request_id", "scope", "services", "started", "write")
 
     def __init__(self, scope: Scope, send: Send) -> None:
         state = scope["state"]
@@ -56,31 +56,38 @@ class Call:
         begun: Begun | None = state.pop(BEGUN, None)
         self.earlier = None if begun is None else begun.earlier
         self.started = False
-        self._scope = scope
+        self.scope = scope
         self._send = send
         client: Client | None = scope.get("extensions", {}).get(CLIENT)
         self.write: Callable[[bytes], bool] = _not_at_once if client is None else client.write
 
-    def spent(self, usage: Usage) -> None:
-        """Tell the caller's quota what the answer has cost."""
-        self._scope["state"]["tokens_spent"] = usage.total_tokens
+    def read(self, body: bytes) -> bytes:
+        """``body``, which has come. It is not kept: a stream would hold it as long as it lasts."""
+        return body
 
-    def deadline(self) -> Deadline:
+    def spent(self, tokens: int) -> None:
+        """Tell the caller's quota what the answer has cost."""
+        self.scope["state"]["tokens_spent"] = tokens
+
+    def deadline(self, task: str = "") -> Deadline:
         """When it must be answered, counted from its arrival.
+
+        Args:
+            task: What is asked, if it has a time of its own.
 
         Raises:
             InvalidField: the caller's X-Request-Timeout is none.
         """
         asked = None
-        for name, value in self._scope["headers"]:
+        for name, value in self.scope["headers"]:
             if name == TIMEOUT:
                 asked = asked_timeout(value)
-        return self.services.timeouts.deadline(self._scope["state"]["arrived_at"], asked)
+        return self.services.timeouts.deadline(self.scope["state"]["arrived_at"], asked, task)
 
-    async def answer(self, content: bytes) -> None:
-        """Send ``content``, which is JSON."""
+    async def answer(self, content: bytes, *more: tuple[bytes, bytes]) -> None:
+        """Send ``content``, which is JSON, with ``more`` headers."""
         self.started = True
-        headers = [(b"content-length", str(len(content)).encode()), _JSON]
+        headers = [(b"content-length", str(len(content)).encode()), _JSON, *more]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         await self._send({"type": "http.response.body", "body": content})
 
@@ -96,7 +103,7 @@ class Call:
 
     async def fail(self, error: ServiceError) -> None:
         """End a stream that has begun with the one event that says why."""
-        event = error_event(self._scope["path"], error, self.request_id)
+        event = error_event(self.scope["path"], error, self.request_id)
         await self._send({"type": "http.response.body", "body": event})
 
 
@@ -115,22 +122,25 @@ Endpoint: TypeAlias = Callable[[Any, Call], Awaitable[None]]
 
 
 class LeanRoute(APIRoute):
-    """A POST route whose endpoint takes a validated ``body`` and a ``call``, which it answers."""
+    """A POST route whose endpoint takes a validated ``body`` and a ``call`` of some kind, which it answers."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
-        self.lean = list(get_type_hints(endpoint, include_extras=True).values())[1:2] == [CallDep]
+        taken = get_type_hints(endpoint)
+        kind = taken.get("call")
+        self.lean = isinstance(kind, type) and issubclass(kind, Call)
         if self.lean:
-            self._model: type[BaseModel] = get_type_hints(endpoint)["body"]
+            self._call: type[Call] = taken["call"]
+            self._model: type[BaseModel] = taken["body"]
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if not self.lean or scope["method"] != "POST":
             await super().handle(scope, receive, send)
             return
-        call = Call(scope, send)
+        call = self._call(scope, send)
         try:
-            await self.endpoint(validated(self._model, await _body(receive)), call)
+            await self.endpoint(validated(self._model, call.read(await _body(receive))), call)
         except ServiceError as error:
             if call.started:
                 await call.fail(error)
@@ -149,6 +159,10 @@ class LeanRoute(APIRoute):
 
 class ProtectedChatRoute(ChatRoute, LeanRoute):
     """A lean route of a chat: the guard first, then the endpoint."""
+
+
+class ProtectedTasksRoute(TasksRoute, LeanRoute):
+    """A lean route of a task: the guard first, then the endpoint."""
 
 
 class FastLane:

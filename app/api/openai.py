@@ -70,7 +70,7 @@ async def chat_completions(body: ChatCompletionRequest, call: CallDep) -> None:
     if not body.stream:
         asked = openai.generation(body, services.chat)
         answer = await chat.complete(services.engine, asked, deadline, call.earlier)
-        call.spent(answer.usage)
+        call.spent(answer.usage.total_tokens)
         await call.answer(_whole(services, call.request_id, answer))
         return
     envelope = openai.Envelope(f"chatcmpl-{call.request_id}", int(time.time()), services.engine.model)
@@ -120,7 +120,7 @@ class _Chunks:
             yield head + told(pieces)
             head = b""
             await answer.pump(lambda more: call.write(told(more)))
-        call.spent(answer.usage)
+        call.spent(answer.usage.total_tokens)
         last = head + self._chunk({}, openai.finish_of(answer.finish))
         if self._include_usage:
             last += sse_data(self._envelope.usage_chunk(answer.usage))

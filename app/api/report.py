@@ -1,17 +1,17 @@
 """POST /api/report."""
 
 from fastapi import APIRouter
-from fastapi.responses import StreamingResponse
 
-from app.api.auth import protected
+from app.api.lean import ProtectedTasksRoute
 from app.api.task_call import TASK_RESPONSES, TaskCallDep
 from app.schemas.report import ReportResponse
+from app.schemas.task import TaskRequest
 from app.tasks.report import REPORT
 
-router = APIRouter(route_class=protected("tasks"), prefix="/api", tags=["interview"])
+router = APIRouter(route_class=ProtectedTasksRoute, prefix="/api", tags=["interview"])
 
 
 @router.post("/report", responses=TASK_RESPONSES, response_model=ReportResponse)
-async def report(call: TaskCallDep) -> ReportResponse | StreamingResponse:
+async def report(body: TaskRequest, call: TaskCallDep) -> None:
     """Judge a whole interview."""
-    return await call.answer(REPORT)
+    await call.give(REPORT, body)

@@ -2,7 +2,8 @@
 
 import hashlib
 
-from starlette.requests import Request
+from starlette.datastructures import Headers
+from starlette.types import Scope
 
 from app.core.coalescing import Identity
 from app.errors import InvalidField
@@ -10,8 +11,8 @@ from app.errors import InvalidField
 _LONGEST_KEY = 255
 
 
-async def identity_of(request: Request, *, keep: float, keep_keyed: float) -> Identity | None:
-    """The identity of ``request``, whose body has been read; None if its client opts out with ``no-store``.
+def identity_of(scope: Scope, body: bytes, *, keep: float, keep_keyed: float) -> Identity | None:
+    """The identity of a request with ``body``; None if its client opts out with ``no-store``.
 
     Callers are apart by their API key. With an ``Idempotency-Key`` that key names the work, and the body has to be the
     same each time; without one, path, query and body do.
@@ -19,13 +20,12 @@ async def identity_of(request: Request, *, keep: float, keep_keyed: float) -> Id
     Raises:
         InvalidField: the Idempotency-Key is empty, too long or not printable ASCII.
     """
-    headers = request.headers
+    headers = Headers(scope=scope)
     if "no-store" in headers.get("cache-control", "").lower():
         return None
     # Without keys of our own, whatever a caller sends in their place keeps it apart from others.
-    caller = request.state.key_id or headers.get("authorization", headers.get("x-api-key", ""))
-    query = request.url.query
-    content = _digest(request.scope["path"], query, await request.body())
+    caller = scope["state"]["key_id"] or headers.get("authorization", headers.get("x-api-key", ""))
+    content = _digest(scope["path"], scope["query_string"], body)
     given = headers.get("idempotency-key")
     if given is None:
         return Identity(_digest("identical", caller, content), content, keep)

@@ -1,12 +1,6 @@
 """Server-sent events to callers."""
 
-from collections.abc import AsyncIterable
-
-from fastapi.responses import StreamingResponse
 from pydantic_core import to_json
-
-# Proxies must not collect a stream before they pass it on.
-_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 KEEP_ALIVE = b": keep-alive\n\n"
 """A comment, which clients skip: proof that the connection lives."""
@@ -20,8 +14,3 @@ def sse_event(name: str, data: object) -> bytes:
 def sse_data(data: object) -> bytes:
     """One event without a name, as the OpenAI protocol has them."""
     return b"data: %s\n\n" % to_json(data)
-
-
-def sse_response(events: AsyncIterable[bytes]) -> StreamingResponse:
-    """A response that sends ``events`` as they come."""
-    return StreamingResponse(events, media_type="text/event-stream", headers=_HEADERS)

@@ -1,21 +1,23 @@
 """What the three task routes share: one JSON body, or the same answer as events while it is written."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import asdict, dataclass
-from typing import Annotated, Any, TypeVar
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 import structlog
-from fastapi import Depends, Header, Query, Request, Response
-from fastapi.responses import StreamingResponse
-from pydantic import BaseModel
+from fastapi import Depends, Query
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import to_json
+from starlette.datastructures import Headers, QueryParams
 
 from app.api.delivery import Made, deliver, made
-from app.api.deps import AskedTimeout, Services, ServicesDep
-from app.api.errors import error_body
+from app.api.deps import AskedTimeout
+from app.api.errors import error_body, translate
+from app.api.lean import Call
 from app.api.sharing import identity_of
-from app.api.sse import KEEP_ALIVE, sse_event, sse_response
+from app.api.sse import KEEP_ALIVE, sse_event
 from app.core.deadline import Deadline
 from app.core.generation import Priority
 from app.errors import DeadlineExceeded, EngineFailure, ServiceError
@@ -27,8 +29,11 @@ from app.tasks.structured import Answering, Result, TaskEvent, answer
 log = structlog.get_logger("api")
 
 R = TypeVar("R", bound=BaseModel)
+_Told: TypeAlias = TaskEvent[Any] | ServiceError
 
 _HEARTBEAT = 10.0  # seconds; proxies commonly cut a connection that is silent for 30 to 60
+_STREAM: TypeAdapter[bool] = TypeAdapter(bool)
+_REPLAYED = ((b"idempotent-replayed", b"true"),)
 _QUEUED = 64  # events kept for a client that reads slowly; beyond that the generation waits for it
 
 _EVENT_NAMES: dict[type, str] = {Started: "start", Field: "field", TextDelta: "delta", Replaced: "replace"}
@@ -51,100 +56,111 @@ TASK_RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-async def get_stack() -> AsyncGenerator[AsyncExitStack, None]:
-    """Closed when the response is over, streamed or not."""
-    async with AsyncExitStack() as stack:
-        yield stack
+class TaskCall(Call):
+    """One request to a task, answered in one JSON body or in events, as its caller wishes.
 
+    Attributes:
+        content: Its body, as it came: two requests are the same if their bodies are.
+    """
 
-@dataclass(frozen=True, slots=True)
-class TaskCall:
-    """One request to a task."""
+    __slots__ = ("content",)
 
-    body: TaskRequest
-    services: Services
-    request: Request
-    asked_timeout: float | None
-    response: Response
-    wants_events: bool
-    stack: AsyncExitStack
+    def read(self, body: bytes) -> bytes:
+        """``body``, which has come."""
+        self.content = body
+        return body
 
-    async def answer(self, task: Answering[R]) -> R | StreamingResponse:
-        """The settled answer, or the stream that ends with it.
+    async def give(self, task: Answering[BaseModel], asked: TaskRequest) -> None:
+        """Send the settled answer, or the stream that ends with it.
 
         Raises:
             ServiceError: see ``structured.answer``; for a stream only what fails before it starts.
         """
+        deadline = self.deadline(task.name)
+        if not self._wants_events():
+            await self._whole(task, asked, deadline)
+            return
         services = self.services
-        deadline = services.timeouts.deadline(self.request.state.arrived_at, self.asked_timeout, task.name)
-        if not self.wants_events:
-            return await self._whole(task, deadline)
-        source = _pumped(task.stream(services.engine, self.body, deadline, services.policy), deadline)
-        queue: asyncio.Queue[TaskEvent[R] | ServiceError] = await self.stack.enter_async_context(source)
-        first = await queue.get()
-        if isinstance(first, ServiceError):
-            raise first
-        return sse_response(self._lines(task.version, first, queue))
+        source = task.stream(services.engine, asked, deadline, services.policy)
+        async with _pumped(source, deadline) as queue:
+            first = await queue.get()
+            if isinstance(first, ServiceError):
+                raise first
+            await self.stream(self._events(task.version, asked, first, queue))
 
-    async def _whole(self, task: Answering[R], deadline: Deadline) -> R:
+    def _wants_events(self) -> bool:
+        """Whether ``?stream=true`` or the Accept header asks for them.
+
+        Raises:
+            InvalidField: ``stream`` is neither true nor false.
+        """
+        query: bytes = self.scope["query_string"]
+        try:
+            if query and _STREAM.validate_python(QueryParams(query).get("stream", False)):
+                return True
+        except ValidationError as error:
+            raise translate([{**error.errors()[0], "loc": ("query", "stream")}]) from None
+        return "text/event-stream" in Headers(scope=self.scope).get("accept", "").lower()
+
+    async def _whole(self, task: Answering[BaseModel], asked: TaskRequest, deadline: Deadline) -> None:
         """The answer in one piece; whoever asks the same meanwhile, or again after a time-out, gets it too."""
-        services = self.services
-        coalescer = services.coalescer
+        coalescer = self.services.coalescer
+        keyed = max(coalescer.grace, self.services.idempotency_seconds)
         identity = None
         if coalescer.grace > 0:
-            identity = await identity_of(
-                self.request, keep=coalescer.grace, keep_keyed=max(coalescer.grace, services.idempotency_seconds)
-            )
+            identity = identity_of(self.scope, self.content, keep=coalescer.grace, keep_keyed=keyed)
         if identity is None:
-            made = await self._made(task, deadline)
-            _spent(self.request, made.body)
-            await deliver(services, self.request, self.body, task.version, made)
-            return made.body
+            await self._send_whole(task, asked, await self._made(task, asked, deadline), shared=False)
+            return
         work_deadline = _of_work(task, deadline)
         shared = coalescer.known(identity)
         try:
             async with deadline.enforce():
-                shared_answer: Made[R] = await coalescer.share(identity, lambda: self._made(task, work_deadline))
+                answer: Made[Any] = await coalescer.share(identity, lambda: self._made(task, asked, work_deadline))
         except DeadlineExceeded as error:
             if coalescer.known(identity):
                 error.message += f" It is still being written: the same request gets it within {coalescer.grace:g} s."
                 error.retry_after = 1.0
             raise
-        if shared:
-            self.response.headers["Idempotent-Replayed"] = "true"
-        else:
-            _spent(self.request, shared_answer.body)
-        await deliver(services, self.request, self.body, task.version, shared_answer)
-        return shared_answer.body
+        await self._send_whole(task, asked, answer, shared=shared)
 
-    async def _made(self, task: Answering[R], deadline: Deadline) -> Made[R]:
+    async def _send_whole(
+        self, task: Answering[BaseModel], asked: TaskRequest, answer: Made[Any], *, shared: bool
+    ) -> None:
+        if not shared:
+            self._count(answer.body)
+        await deliver(self.services, self._key_name, asked, task.version, answer)
+        await self.answer(to_json(answer.body), *(_REPLAYED if shared else ()))
+
+    async def _made(self, task: Answering[R], asked: TaskRequest, deadline: Deadline) -> Made[R]:
         """The answer, and the record of the request for which it is made."""
-        body = await answer(task, self.services.engine, self.body, deadline, self.services.policy)
-        return made(body)
+        return made(await answer(task, self.services.engine, asked, deadline, self.services.policy))
 
-    async def _lines(
-        self, version: str, event: TaskEvent[R] | ServiceError, queue: "asyncio.Queue[TaskEvent[R] | ServiceError]"
-    ) -> AsyncIterator[bytes]:
+    async def _events(
+        self, version: str, asked: TaskRequest, event: _Told, queue: "asyncio.Queue[_Told]"
+    ) -> AsyncGenerator[bytes, None]:
         while not isinstance(event, Result | ServiceError):
             yield sse_event(_EVENT_NAMES[type(event)], asdict(event))
             while (following := await _soon(queue)) is None:
                 yield KEEP_ALIVE
             event = following
         if isinstance(event, Result):
-            _spent(self.request, event.body)
+            self._count(event.body)
             try:
-                await deliver(self.services, self.request, self.body, version, made(event.body))
+                await deliver(self.services, self._key_name, asked, version, made(event.body))
             except ServiceError as error:
                 event = error
         if isinstance(event, Result):
             yield sse_event("result", event.body)
         else:
-            yield sse_event("error", error_body(event, self.request.state.request_id))
+            yield sse_event("error", error_body(event, self.request_id))
 
+    def _count(self, body: Any) -> None:
+        self.spent(body.meta.usage.total_tokens)
 
-def _spent(request: Request, body: Any) -> None:
-    """Tell the caller's quota what the answer has cost."""
-    request.state.tokens_spent = body.meta.usage.total_tokens
+    @property
+    def _key_name(self) -> str:
+        return self.scope["state"].get("key_name", "")
 
 
 def _of_work(task: Answering[Any], deadline: Deadline) -> Deadline:
@@ -196,26 +212,12 @@ async def _pumped(source: Any, deadline: Deadline) -> AsyncGenerator[Any, None]:
         await asyncio.wait({task})
 
 
-async def get_call(
-    body: TaskRequest,
-    request: Request,
-    response: Response,
-    services: ServicesDep,
-    stack: Annotated[AsyncExitStack, Depends(get_stack)],
-    asked_timeout: AskedTimeout = None,
-    accept: Annotated[str, Header(include_in_schema=False)] = "",
+async def _documented(
+    asked: AskedTimeout = None,
     stream: Annotated[bool, Query(description="Events instead of one JSON body.")] = False,  # noqa: FBT002  a query
 ) -> TaskCall:
-    """The request, with whatever is needed to answer it."""
-    return TaskCall(
-        body=body,
-        services=services,
-        request=request,
-        response=response,
-        asked_timeout=asked_timeout,
-        wants_events=stream or "text/event-stream" in accept.lower(),
-        stack=stack,
-    )
+    """What FastAPI documents of ``TaskCall``; see ``lean.Call``."""
+    raise NotImplementedError(asked, stream)
 
 
-TaskCallDep = Annotated[TaskCall, Depends(get_call)]
+TaskCallDep = Annotated[TaskCall, Depends(_documented)]

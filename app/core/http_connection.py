@@ -1,6 +1,7 @@
 """One kept-alive connection to an engine, and the exchange that is under way on it."""
 
 import asyncio
+import os
 import socket
 import struct
 from collections.abc import Callable
@@ -16,6 +17,7 @@ LONGEST = 8 * 1024 * 1024
 """Bytes that a whole answer may have."""
 
 _HIGH_WATER = 256 * 1024
+_AT_ONCE = 64 * 1024  # bytes that one look fetches
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds
 
 
@@ -28,9 +30,11 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_buffered",
         "_chunks",
+        "_every",
         "_failure",
         "_heard",
         "_limit",
+        "_look",
         "_loop",
         "_parser",
         "_paused",
@@ -55,6 +59,8 @@ class Connection(asyncio.Protocol):
         self._take: Callable[[bytes], bool] | None = None
         self._told: Callable[[], None] | None = None
         self._limit = Alarm(self._loop, self._expire)
+        self._look = Alarm(self._loop, self._fetch)
+        self._every = 0.0
         self._whole = False
         self._buffered = 0
         self.status: int | None = None
@@ -83,8 +89,7 @@ class Connection(asyncio.Protocol):
         if self._take is not None and self._chunks and not self._hand_out(self._take):
             return
         if self._buffered > _HIGH_WATER and self._transport is not None:
-            self._paused = True
-            self._transport.pause_reading()
+            self._pause(self._transport)
         elif self._whole and not self.complete and self._failure is None:
             return  # an engine's head and body are two packets: the first alone wakes nobody who waits for both
         self._wake()
@@ -94,6 +99,7 @@ class Connection(asyncio.Protocol):
         self._fail(f"connection lost: {exc}" if exc else "connection closed by the engine")
         self._transport = None
         self._limit.end()
+        self._look.end()
         self._wake()
 
     # httptools callbacks; of headers it knows by itself what it needs, and nobody here needs one
@@ -177,18 +183,50 @@ class Connection(asyncio.Protocol):
         self._resume()
         return data
 
-    async def pump(self, take: Callable[[bytes], bool]) -> None:
+    async def pump(self, take: Callable[[bytes], bool], every: float = 0.0) -> None:
         """Hand out body bytes the moment they come, until ``take`` wants no more or there are none.
 
         It is called by the event loop and not by a task: to wake one costs more than all that is done with a token.
+
+        Args:
+            take: Is handed the bytes; whether it wants more.
+            every: Seconds between two looks, where bytes need not be handed out the moment they come: the kernel
+                collects them meanwhile, and to be woken for each token costs more than all the rest.
         """
         if self._chunks or self.complete:
             return
         self._take = take
+        if every and self._transport is not None:
+            self._pause(self._transport)
+            self._every = every
+            self._look_soon()
         try:
             await self._more()
         finally:
             self._take = None
+            self._look.give_up()
+            self._resume()
+
+    def _look_soon(self) -> None:
+        """At a time at which all connections look, so that the event loop wakes up once for them."""
+        self._look.set(self._every - self._loop.time() % self._every)
+
+    def _fetch(self) -> None:
+        """Read what has come, past the transport, which is told not to read."""
+        if self._transport is None or not self.reusable:
+            return
+        try:
+            data = os.read(self._transport.get_extra_info("socket").fileno(), _AT_ONCE)
+        except BlockingIOError:
+            data = None
+        except OSError:
+            data = b""
+        if data:
+            self.data_received(data)
+        if data == b"":
+            self._resume()  # it has ended or broken: the transport finds out which
+        elif self._take is not None and not self.complete and self._failure is None:
+            self._look_soon()
 
     def end(self) -> None:
         """The exchange is over; its time no longer counts."""
@@ -232,6 +270,11 @@ class Connection(asyncio.Protocol):
         if not take(data):
             self._take = None
         return self._take is None or self.complete
+
+    def _pause(self, transport: asyncio.Transport) -> None:
+        if not self._paused:
+            self._paused = True
+            transport.pause_reading()
 
     def _resume(self) -> None:
         if self._paused and self._transport is not None:

@@ -35,13 +35,13 @@ class Response:
         """
         return await self._connection.next_chunk()
 
-    async def pump(self, take: Callable[[bytes], bool]) -> None:
-        """Hand out the body the moment it comes, until ``take`` returns False or nothing more comes.
+    async def pump(self, take: Callable[[bytes], bool], every: float = 0.0) -> None:
+        """Hand out the body the moment it comes, or ``every`` some seconds, until ``take`` returns False.
 
         ``take`` must not raise, and keeps what it is given. What ends the body, or breaks it, is found by ``chunk``.
         """
         with suppress(TransportError):
-            await self._connection.pump(take)
+            await self._connection.pump(take, every)
 
     def cut(self) -> None:
         """Break the connection: whoever waits for more of the body gets a TransportError."""

@@ -34,7 +34,9 @@ _TEXT = (
     rb'"matched_stop":null\}\]\}'
 )
 _TEXT_ONLY = re.compile(_TEXT).fullmatch
-_ONE_EVENT = re.compile(rb"data: %b\n\n" % _TEXT).fullmatch  # what nearly every read brings
+_EVENT = re.compile(rb"data: %b\n\n" % _TEXT)
+_ONE_EVENT = _EVENT.fullmatch  # what nearly every read brings
+_BETWEEN_EVENTS = _EVENT.split  # texts, and what is around them
 _DONE = b"[DONE]"
 
 
@@ -165,26 +167,30 @@ class TokenStream:
             raise
         return None
 
-    async def pump(self, tell: Callable[[list[bytes]], bool]) -> None:
+    async def pump(self, tell: Callable[[list[bytes]], bool], every: float = 0.0) -> None:
         """Hand out texts, as ``literals`` has them, the moment they come, as long as ``tell`` returns True.
 
         It returns as soon as something else than plain text has come, or nothing more comes: ``literals`` goes on.
+
+        Args:
+            tell: Is handed the texts.
+            every: Seconds between two looks where a text may come that much late (see ``Connection.pump``).
         """
         if self._waiting or self._ended or not self._filter.through:
             return
 
         def take(data: bytes) -> bool:
             self._asked_at = time.monotonic()
-            literal = _text_of(_ONE_EVENT(data)) if self._reader.between else None
-            if literal is None:
+            literals = _texts_of(data, several=every > 0) if self._reader.between else None
+            if literals is None:
                 return self._taken(data, tell)
-            if tell([literal]):
+            if tell(literals):
                 return True
             self._waiting = self._reader.feed(data)
             return False
 
         self._asked_at = time.monotonic()
-        await self._response.pump(take)
+        await self._response.pump(take, every)
         self._asked_at = math.inf
 
     def _taken(self, data: bytes, tell: Callable[[list[bytes]], bool]) -> bool:
@@ -284,6 +290,17 @@ class TokenStream:
             return self._filter.feed(text) if text else None
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise nonsense() from error
+
+
+def _texts_of(data: bytes, *, several: bool) -> list[bytes] | None:
+    """The texts of whole events that are nothing but text, one or ``several``; None if they are anything else."""
+    if not several:
+        literal = _text_of(_ONE_EVENT(data))
+        return None if literal is None else [literal]
+    parts = _BETWEEN_EVENTS(data)
+    literals = parts[1::2]
+    plain = literals and not any(parts[::2]) and b'""' not in literals
+    return literals if plain and (data.isascii() or is_utf8(data)) else None
 
 
 def _text_only(event: bytes) -> bytes | None:

@@ -25,6 +25,7 @@ Ending = Literal[
 
 _RESERVE = 0.5  # seconds kept for closing, settling and sending an answer that the deadline cuts short
 _TOGETHER = 8  # tokens that are taken in at once where nobody hears them: a runaway is cut that much later
+_LOOKS = 0.05  # seconds between two looks at tokens that nobody hears: by half of it the answer is late
 _TICK = 0.01  # seconds; event loops round their timers, and some end early
 _BEGUN: frozenset[Ending] = frozenset({"broken", "stall", "deadline"})
 
@@ -132,7 +133,7 @@ class Attempt:
                 return False
             if self._hear(texts) and not live:
                 async with asyncio.timeout(self._patience.left()):
-                    await tokens.pump(self._collect)
+                    await tokens.pump(self._collect, _LOOKS)
         except TimeoutError:
             self._hear_collected()
             self._give_up()

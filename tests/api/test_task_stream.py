@@ -57,6 +57,14 @@ def test_what_was_told_is_what_the_result_says(api_service: Service, path: str, 
 
 
 @pytest.mark.usefixtures("api_engine")
+def test_what_is_neither_true_nor_false_asks_for_no_stream_and_is_refused(api_service: Service) -> None:
+    answer = api_service.post("/api/feedback?stream=perhaps", feedback_prompt())
+    assert answer.status_code == 422
+    assert answer.json()["error"]["message"].startswith("stream: ")
+    assert api_service.post("/api/feedback?stream=0", feedback_prompt()).json()["score"] >= 0
+
+
+@pytest.mark.usefixtures("api_engine")
 def test_a_report_tells_each_question_when_it_is_done_and_then_the_summary(api_service: Service) -> None:
     events = events_of(api_service.post("/api/report?stream=true", report_prompt(5)).text)
     assert events[0][1]["fields"][:2] == ["question_feedbacks", "summary"]

@@ -130,6 +130,38 @@ async def test_pieces_of_a_body_are_handed_out_as_they_arrive(pool: HttpPool) ->
         assert [chunk async for chunk in chunks] == [b"other"]
 
 
+async def test_pieces_that_need_not_come_at_once_come_together_and_the_connection_goes_on(pool: HttpPool) -> None:
+    pieces = [b"%d " % number for number in range(50)]
+
+    async def script(peer: Peer) -> None:
+        for _ in range(2):
+            await peer.request()
+            await peer.say(*(chunked(*pieces)[at : at + 40] for at in range(0, len(chunked(*pieces)), 40)))
+
+    async with scripted(script) as server:
+        for _ in range(2):
+            async with pool.exchange("GET", server.address, "/") as response:
+                taken = [await response.chunk() or b""]
+                await response.pump(lambda data, taken=taken: taken.append(data) is None, 0.02)
+                taken += [chunk async for chunk in response.chunks()]
+                assert b"".join(taken) == b"".join(pieces)
+                assert len(taken) < len(pieces)
+        assert server.connections == 1
+
+
+async def test_an_engine_that_breaks_off_is_noticed_by_a_reader_that_looks_now_and_then(pool: HttpPool) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.say(HEAD, b"12345")
+
+    async with scripted(script) as server, pool.exchange("GET", server.address, "/") as response:
+        taken = [await response.chunk() or b""]
+        await response.pump(lambda data: taken.append(data) is None, 0.02)
+        with pytest.raises(TransportError):
+            await response.chunk()
+        assert b"".join(taken) == b"12345"
+
+
 async def test_one_connection_serves_one_exchange_after_another(pool: HttpPool) -> None:
     async with scripted(partial(for_ever, response=answer(BODY))) as server:
         for _ in range(5):

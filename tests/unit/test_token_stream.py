@@ -1,4 +1,4 @@
-"""The text of a stream is the same however it is cut and whichever way it is read: awaited, or pumped."""
+"""The text of a stream is the same however it is cut and whichever way it is read: awaited, pumped, or collected."""
 
 import asyncio
 import json
@@ -38,7 +38,12 @@ def text(content: str, *, ascii_only: bool = False) -> bytes:
 STOP = event({"reasoning_content": None}, "stop")
 
 
-async def read(pool: HttpPool, pieces: Sequence[bytes], *, pumped: bool) -> tuple[str, TokenStream]:
+WAYS = {"awaited": None, "pumped": 0.0, "collected": 0.01}
+"""How a stream is read: seconds between two looks at what has come, if it is pumped."""
+every_way = pytest.mark.parametrize("every", WAYS.values(), ids=WAYS)
+
+
+async def read(pool: HttpPool, pieces: Sequence[bytes], *, every: float | None) -> tuple[str, TokenStream]:
     """What a reader of these pieces gets."""
 
     async def script(peer: Peer) -> None:
@@ -57,53 +62,53 @@ async def read(pool: HttpPool, pieces: Sequence[bytes], *, pumped: bool) -> tupl
         await tokens.begin(10)
         while (texts := await tokens.literals()) is not None:
             said += texts
-            if pumped:
-                await tokens.pump(tell)
+            if every is not None:
+                await tokens.pump(tell, every)
         return "".join(map(decoded, said)), tokens
 
 
-@pytest.mark.parametrize("pumped", [False, True])
+@every_way
 @pytest.mark.parametrize("ascii_only", [False, True])
 @pytest.mark.parametrize("size", [1, 7, 64, 10_000])
 async def test_a_text_is_whole_wherever_it_was_cut(
-    pool: HttpPool, size: int, *, ascii_only: bool, pumped: bool
+    pool: HttpPool, size: int, *, ascii_only: bool, every: float | None
 ) -> None:
     whole = b"".join([*(text(content, ascii_only=ascii_only) for content in TEXTS), STOP, b"data: [DONE]\n\n"])
     pieces = [whole[at : at + size] for at in range(0, len(whole), size)]
-    said, tokens = await read(pool, pieces, pumped=pumped)
+    said, tokens = await read(pool, pieces, every=every)
     assert said == "".join(TEXTS)
     assert tokens.finish == "stop"
 
 
-@pytest.mark.parametrize("pumped", [False, True])
-async def test_a_thought_is_not_passed_on(pool: HttpPool, *, pumped: bool) -> None:
+@every_way
+async def test_a_thought_is_not_passed_on(pool: HttpPool, *, every: float | None) -> None:
     pieces = [text("<thi"), text("nk>음"), text("</think>\n"), text("\n네"), text("."), STOP]
-    assert (await read(pool, pieces, pumped=pumped))[0] == "네."
+    assert (await read(pool, pieces, every=every))[0] == "네."
 
 
-@pytest.mark.parametrize("pumped", [False, True])
-async def test_bytes_that_are_no_text_are_not_passed_on(pool: HttpPool, *, pumped: bool) -> None:
+@every_way
+async def test_bytes_that_are_no_text_are_not_passed_on(pool: HttpPool, *, every: float | None) -> None:
     with pytest.raises(EngineFailure):
-        await read(pool, [text("네"), text("X").replace(b"X", b"\xff"), STOP], pumped=pumped)
+        await read(pool, [text("네"), text("X").replace(b"X", b"\xff"), STOP], every=every)
 
 
-@pytest.mark.parametrize("pumped", [False, True])
-async def test_half_a_surrogate_pair_is_not_passed_on(pool: HttpPool, *, pumped: bool) -> None:
+@every_way
+async def test_half_a_surrogate_pair_is_not_passed_on(pool: HttpPool, *, every: float | None) -> None:
     with pytest.raises(EngineFailure):
-        await read(pool, [text("네"), text("X").replace(b"X", b"\\ud83d"), STOP], pumped=pumped)
+        await read(pool, [text("네"), text("X").replace(b"X", b"\\ud83d"), STOP], every=every)
 
 
-@pytest.mark.parametrize("pumped", [False, True])
-async def test_an_error_in_a_stream_is_raised_after_what_came_before_it(pool: HttpPool, *, pumped: bool) -> None:
+@every_way
+async def test_an_error_in_a_stream_is_raised_after_what_came_before_it(pool: HttpPool, *, every: float | None) -> None:
     error = b'data: {"error":{"object":"error","message":"The request queue is full.","code":503}}\n\n'
     with pytest.raises(Overloaded):
-        await read(pool, [text("네"), text("."), error], pumped=pumped)
+        await read(pool, [text("네"), text("."), error], every=every)
 
 
-@pytest.mark.parametrize("pumped", [False, True])
-async def test_a_stream_that_does_not_say_why_it_ended_failed(pool: HttpPool, *, pumped: bool) -> None:
+@every_way
+async def test_a_stream_that_does_not_say_why_it_ended_failed(pool: HttpPool, *, every: float | None) -> None:
     with pytest.raises(EngineFailure):
-        await read(pool, [text("네"), text("."), b"data: [DONE]\n\n"], pumped=pumped)
+        await read(pool, [text("네"), text("."), b"data: [DONE]\n\n"], every=every)
 
 
 async def test_what_a_reader_refuses_is_kept_for_it(pool: HttpPool) -> None:
