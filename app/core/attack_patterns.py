@@ -5,7 +5,7 @@ short gap or none, Hangul may be torn apart, and a name in braces stands for one
 """
 
 import re
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 FlagKind = Literal["instruction", "score_demand", "fake_header", "control_token", "hidden_text", "encoded"]
 FLAG_KINDS: tuple[FlagKind, ...] = get_args(FlagKind)
@@ -36,6 +36,29 @@ _WORDS = {
     "JUDGE": r"(?:grader|evaluator|ai|llm|model|judge)",
     "BEST": r"(?:correct|passed|excellent|outstanding|perfect|exemplary|flawless)",
 }
+_TOKENS = re.compile(r"\\.|\[(?:\\.|[^\]])*\]|\(\?<[=!][^)]*\)|\(\?[:=!]|.", re.DOTALL)
+_TEARABLE = re.compile(r"[가-힣]|\[[가-힣]|\(\?:")
+
+
+def _compiled(sources: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(_expression(one) for one in sources), re.MULTILINE)
+
+
+def _expression(source: str) -> str:
+    """A source as a regular expression."""
+    for _ in range(2):  # words may use words
+        for word, meaning in _WORDS.items():
+            source = source.replace(f"{{{word}}}", meaning)
+    pieces: list[str] = _TOKENS.findall(source)
+    return "".join(_torn(one, after) for one, after in zip(pieces, [*pieces[1:], ""], strict=True))
+
+
+def _torn(piece: str, after: str) -> str:
+    if piece == " ":
+        return _GAP
+    return piece + _GAP if "가" <= piece <= "힣" and _TEARABLE.match(after) else piece
+
+
 _KOREAN: dict[FlagKind, tuple[str, ...]] = {
     "instruction": (
         # Drop what you were told: an order, or a connective that an order follows.
@@ -158,6 +181,49 @@ _ENGLISH: dict[FlagKind, tuple[str, ...]] = {
         r"\b(?:score|rate|grade) this\b",
     ),
 }
+# What a hint looks for begins with a letter, each of it: then the search passes over all places where there is another.
+_G = r"[^\w\n]{0,12}"  # at least as long as any gap between two words
+_OBJECT = rf"{_G}(?:me|this|it|the|my|that|everyone)"
+_HINTS: dict[FlagKind, str] = {
+    "instruction": (
+        rf"ignor|disregard|forget|overrid|bypass|discard|stop|do{_G}not|skip|abort|cancel|you|grader|judge|evaluator"
+        rf"|examiner|admin|developer|from{_G}(?:now|here)|act{_G}(?:as|like)|behave|respond|pretend|imagine|role{_G}play"
+        rf"|mode(?![a-z])|new{_G}(?:instruction|task|role|rule|rubric|system)|note|message|memo|instruction|attention"
+        rf"|dear|hello|hey|system"
+    ),
+    "score_demand": (
+        rf"score|scoring|mark|grade|grading|rating|point|credit|evaluation|evaluator|judge|10{_G}(?:10|out)|is_passed"
+        rf"|rate{_G}(?:is|to|of|as|10|9|true|[:=])|output|print|return|answer{_G}with|respond{_G}with|say|give|already|been"
+        rf"|let{_G}me|make{_G}me|"
+    )
+    + "|".join(
+        verb + _OBJECT
+        for verb in ("rate", "rated", "approve", "pass", "accept", "recommend", "treat", "consider", "evaluate")
+    ),
+}
+_KOREAN_HINT = "|".join(
+    _expression(one)
+    for one in (
+        *(
+            "점",
+            "쩜",
+            "등급",
+            "score",
+            "mark",
+            "합격",
+            "통과",
+            "우수",
+            "passed",
+            "최고",
+            "모범",
+            "완벽",
+            "흠잡",
+            "채점",
+        ),
+        *("평가", "검수", "심사위원", "인공지능", "언어", "모델님", "grader", "evaluator"),
+        *(f"{number} (?:만|을|를|이?라고)" for number in ("100", "10", *"56789", "십", "열")),
+    )
+)
 _LABELS = (
     r"질문|답변|시스템|평가|채점|점수|피드백|관리자|개발자|운영자|긴급|면접관|지원자|system|assistant|user|admin"
     r"|developer|question|answer|score|evaluation|feedback|instruction|response|output|end of|begin"
@@ -216,33 +282,32 @@ QUOTED = re.compile(
 )
 NAMED = re.compile(r"""["'`]?(?:이?라는|같은|와|과|,|은|는|을|를)? ?(?:특수 |제어 )?(?:토큰|태그|token|tag)""")
 
-_TOKENS = re.compile(r"\\.|\[(?:\\.|[^\]])*\]|\(\?<[=!][^)]*\)|\(\?[:=!]|.", re.DOTALL)
-_TEARABLE = re.compile(r"[가-힣]|\[[가-힣]|\(\?:")
+
+class Phrases(NamedTuple):
+    """One kind of attack in one language.
+
+    Attributes:
+        kind: Of the flags that they raise.
+        pattern: All of them.
+        hint: Something that each of them holds, quick to look for: where an answer has none of it, as most have not,
+            ``pattern`` need not look. None: ``pattern`` is quick.
+    """
+
+    kind: FlagKind
+    pattern: re.Pattern[str]
+    hint: re.Pattern[str] | None = None
+
+    def may_be_in(self, text: str) -> bool:
+        """Whether ``pattern`` could find anything; where it could not, this costs a tenth."""
+        return self.hint is None or self.hint.search(text) is not None
 
 
-def _compiled(sources: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(_expression(one) for one in sources), re.MULTILINE)
-
-
-def _expression(source: str) -> str:
-    """A source as a regular expression."""
-    for _ in range(2):  # words may use words
-        for word, meaning in _WORDS.items():
-            source = source.replace(f"{{{word}}}", meaning)
-    pieces: list[str] = _TOKENS.findall(source)
-    return "".join(_torn(one, after) for one, after in zip(pieces, [*pieces[1:], ""], strict=True))
-
-
-def _torn(piece: str, after: str) -> str:
-    if piece == " ":
-        return _GAP
-    return piece + _GAP if "가" <= piece <= "힣" and _TEARABLE.match(after) else piece
-
-
-LATIN = re.compile("[a-z]{3}")  # no English phrase does without a word of three letters
-ENGLISH: frozenset[re.Pattern[str]] = frozenset(_compiled(sources) for sources in _ENGLISH.values())
-PHRASES: tuple[tuple[FlagKind, re.Pattern[str]], ...] = (
-    *((kind, _compiled(sources)) for kind, sources in _KOREAN.items()),
-    *((kind, _compiled(sources)) for kind, sources in _ENGLISH.items()),
-    ("fake_header", re.compile(_HEADERS, re.MULTILINE)),
+ENGLISH = tuple(Phrases(kind, _compiled(sources), re.compile(_HINTS[kind])) for kind, sources in _ENGLISH.items())
+PHRASES = (
+    *(
+        Phrases(kind, _compiled(sources), re.compile(_KOREAN_HINT) if kind == "score_demand" else None)
+        for kind, sources in _KOREAN.items()
+    ),
+    *ENGLISH,
+    Phrases("fake_header", re.compile(_HEADERS, re.MULTILINE)),
 )

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from app.core.attack_patterns import CONTROL_TOKEN, ENGLISH, LATIN, NAMED, PHRASES, QUOTED, FlagKind
+from app.core.attack_patterns import CONTROL_TOKEN, ENGLISH, NAMED, PHRASES, QUOTED, FlagKind
 from app.core.folded import folded, visible
 
 
@@ -38,10 +38,13 @@ def find_flags(text: str) -> tuple[Flag, ...]:
     found = [Flag("hidden_text", *one.span()) for one in _HIDDEN.finditer(text)]
     found += [Flag(kind, *plain.origin(start, end)) for kind, start, end in _matches(plain.text)]
     found += [Flag("encoded", *seen.origin(start, end)) for start, end in _encoded(seen.text)]
-    if len(plain.text) >= _BLOCK and LATIN.search(plain.text):
+    if len(plain.text) >= _BLOCK:
         turned = codecs.encode(plain.text, "rot13")
         found += [
-            Flag("encoded", *plain.origin(*one.span())) for pattern in ENGLISH for one in pattern.finditer(turned)
+            Flag("encoded", *plain.origin(*one.span()))
+            for phrases in ENGLISH
+            if phrases.may_be_in(turned)
+            for one in phrases.pattern.finditer(turned)
         ]
     return _merged(found)
 
@@ -61,13 +64,12 @@ def _merged(found: list[Flag]) -> tuple[Flag, ...]:
 
 
 def _matches(text: str) -> Iterator[tuple[FlagKind, int, int]]:
-    latin = LATIN.search(text) is not None
-    for kind, pattern in PHRASES:
-        if pattern in ENGLISH and not latin:
+    for phrases in PHRASES:
+        if not phrases.may_be_in(text):
             continue
-        for found in pattern.finditer(text):
+        for found in phrases.pattern.finditer(text):
             if found.end() > found.start() and not QUOTED.match(text, found.end()):
-                yield kind, *found.span()
+                yield phrases.kind, *found.span()
     for found in CONTROL_TOKEN.finditer(text):
         if not NAMED.match(text, found.end()):
             yield "control_token", *found.span()
@@ -92,6 +94,7 @@ _DECODED = 4_096  # characters of one block that are looked at
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{24,}")
 _HEX = re.compile(r"(?<![0-9a-zA-Z])(?:[0-9a-fA-F]{2} ?){12,}")
 _BINARY = re.compile(r"(?:[01]{8} ?){3,}")
+_ESCAPES = re.compile(r"[%&\\]")
 _ESCAPED = re.compile(
     r"[\w.~-]{0,20}(?:%[0-9a-fA-F]{2}[\w.~-]{0,20}){4,}|(?:\\u[0-9a-fA-F]{4} ?){4,}|(?:&#x?[0-9a-fA-F]{2,6};){4,}"
 )
@@ -104,7 +107,7 @@ def _encoded(text: str) -> Iterator[tuple[int, int]]:
             decoded = decode(found.group()[:_DECODED])
             if _reads_well(decoded) or _attempts(decoded):
                 yield found.span()
-    for found in _ESCAPED.finditer(text):
+    for found in _ESCAPED.finditer(text) if _ESCAPES.search(text) else ():
         if _attempts(_unescaped(found.group()[:_DECODED])):
             yield found.span()
 

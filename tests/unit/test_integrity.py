@@ -6,10 +6,10 @@ import unicodedata
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.core.attack_patterns import FLAG_KINDS, FlagKind
+from app.core.attack_patterns import FLAG_KINDS, PHRASES, FlagKind, Phrases
 from app.core.defuse import defuse
 from app.core.integrity import find_flags
 from evals.integrity import count, honest_answers, injections
@@ -180,3 +180,13 @@ def test_most_attacks_are_caught_and_few_honest_answers_flagged() -> None:
     assert count(attacks, "tune").share >= 0.98
     assert count(answers, "held-out").share <= 0.02  # 0.012 measured
     assert count(answers, "tune").share <= 0.01
+
+
+HINTED = [phrases for phrases in PHRASES if phrases.hint]
+
+
+@given(st.one_of([st.tuples(st.just(one), st.from_regex(one.pattern)) for one in HINTED]))
+@settings(max_examples=500)
+def test_no_attack_lacks_the_hint_without_which_nobody_looks_for_it(found: tuple[Phrases, str]) -> None:
+    phrases, text = found
+    assert phrases.may_be_in(text)

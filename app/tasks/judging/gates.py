@@ -97,8 +97,9 @@ def _unheard(answer: str) -> GateName | None:
         return None
     heard = sum(len(found.group()) for found in _SILENCE.finditer(answer))
     words = answer.split()
-    loops = max((_run(words, size) * size for size in (1, 2, 3, 4)), default=0)
-    fillers = len(words) >= _LOOP and not _content(answer)
+    repeats = len(words) - len(set(words)) >= _LOOP - 1
+    loops = max(_run(words, size) * size for size in (1, 2, 3, 4)) if repeats else 0
+    fillers = len(words) >= _LOOP and not any(map(_content, words))
     if heard >= _UNHEARD * len(answer) or loops >= max(2 * _LOOP, _UNHEARD * len(words)) or fillers:
         return "unscorable"
     return None
@@ -122,7 +123,8 @@ def _none(question: str, answer: str) -> GateName | None:
         return "noise"
     if _evades(answer):
         return "evasion"
-    if pairs(question) and len(answer) < 2 * len(question) and share_within(answer, question) >= _REPEATED:
+    short = len(answer) < 2 * len(question)
+    if short and pairs(question) and share_within(answer, question) >= _REPEATED:
         return "repeats_question"
     if len(answer.split()) == 1 and len(letters) < _WORD:
         return "one_word"

@@ -1,10 +1,10 @@
 """What is measured is what an answer says, not how sure or how long-winded it sounds."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.tasks.judging.plainly import plainly
+from app.tasks.judging.plainly import RULES, Rule, plainly
 from tests.support.suite import graded
 
 LONG = 5000
@@ -66,3 +66,10 @@ def test_any_text_has_a_plain_form(text: str) -> None:
 @pytest.mark.parametrize("piece", ["아마 ", "라는 것은 중요", "맞는지 ", "말씀을 ", "좋은 질문", "가", " "])
 def test_the_longest_text_is_no_burden(piece: str) -> None:
     plainly((piece * LONG)[:LONG])
+
+
+@given(st.one_of([st.tuples(st.just(rule), st.from_regex(rule.pattern)) for rule in RULES]))
+@settings(max_examples=500)
+def test_no_pattern_finds_anything_in_a_text_that_lacks_what_it_needs(found: tuple[Rule, str]) -> None:
+    rule, text = found
+    assert any(need in text.casefold() for need in rule.needs)
