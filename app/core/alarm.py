@@ -4,6 +4,10 @@ import asyncio
 import math
 from collections.abc import Callable
 
+RESOLUTION = 0.001
+"""Seconds by which timers of an event loop may go off early: uvloop's count whole milliseconds. To set one for the rest
+would wake the loop up again and again until it is over."""
+
 
 class Alarm:
     """Calls back at a time that may be moved and given up for next to nothing.
@@ -47,7 +51,7 @@ class Alarm:
     def _look(self) -> None:
         self._timer, self._fires = None, math.inf
         left = self._due - self._loop.time()
-        if left <= 0:
+        if left <= RESOLUTION:
             self._due = math.inf
             self._call()
         elif left < math.inf:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import httptools
 
-from app.core.alarm import Alarm
+from app.core.alarm import RESOLUTION, Alarm
 from app.core.transport_errors import TimedOut, TransportError
 
 LATE = "no whole answer in time"
@@ -209,7 +209,7 @@ class Connection(asyncio.Protocol):
 
     def _look_soon(self) -> None:
         """At a time at which all connections look, so that the event loop wakes up once for them."""
-        self._look.set(self._every - self._loop.time() % self._every)
+        self._look.set(self._every - (self._loop.time() + RESOLUTION) % self._every)
 
     def _fetch(self) -> None:
         """Read what has come, past the transport, which is told not to read."""

@@ -24,7 +24,7 @@ Ending = Literal[
 """Why an attempt ended: the engine's own three reasons, then ours for cutting it."""
 
 _RESERVE = 0.5  # seconds kept for closing, settling and sending an answer that the deadline cuts short
-_TOGETHER = 8  # tokens that are taken in at once where nobody hears them: a runaway is cut that much later
+_TOGETHER = 16  # tokens that are taken in at once where nobody hears them: a runaway is cut that much later
 _LOOKS = 0.05  # seconds between two looks at tokens that nobody hears: by half of it the answer is late
 _TICK = 0.01  # seconds; event loops round their timers, and some end early
 _BEGUN: frozenset[Ending] = frozenset({"broken", "stall", "deadline"})
