@@ -113,7 +113,7 @@ class Asking(Generic[A]):
         return self.answer
 
     async def events(self, slot: Slot, *, live: bool) -> AsyncGenerator[Progress, None]:
-        """Ask until the answer stands; unless somebody hears it ``live``, what is told comes together.
+        """Ask until the answer stands, and tell it as it is said; unless somebody hears it ``live``, tell nothing.
 
         Raises:
             ServiceError: the engine refused (see ``Slot.stream``).
@@ -140,6 +140,8 @@ class Asking(Generic[A]):
             read, wrong = self._judge(attempt, read)
             self._generation = _varied(self._generation, wrong)
         self._settle(read, wrong)
+        if not live and (record := current()) is not None:
+            record.sentence()  # heard as soon as it is whole
 
     def _judge(
         self, attempt: Attempt, earlier: tuple[A, list[str]] | None

@@ -6,7 +6,7 @@ can be told early and closed later.
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -58,17 +58,20 @@ class Attempt:
     """What one generation said.
 
     Attributes:
-        json: The answer so far.
         ending: Why it ended.
         usage: Tokens spent.
     """
 
     def __init__(self, bounds: Mapping[tuple[str, ...], int], patience: Patience) -> None:
-        self.json = PartialJson()
         self.ending: Ending = "broken"
         self.usage = Usage()
         self._bounds = bounds
         self._patience = patience
+        self._live = True
+        self._json = PartialJson()
+        self._unread: list[str] = []  # said, but not read as JSON yet
+        self._harmless = min(bounds.values(), default=0)  # characters of an answer in which no field can be too long
+        self._length = 0
         self._watch = RunawayWatch()
         self._pieces: list[str] = []
         self._events: list[PartialEvent] = []  # not handed out yet
@@ -78,6 +81,13 @@ class Attempt:
     def text(self) -> str:
         """Everything it said."""
         return "".join(self._pieces)
+
+    @property
+    def json(self) -> PartialJson:
+        """The answer so far, as far as it is JSON."""
+        with suppress(ValueError):
+            self._read()
+        return self._json
 
     @property
     def silent(self) -> bool:
@@ -93,11 +103,12 @@ class Attempt:
             slot: The place at the engine.
             generation: What is asked.
             again: Whether the last generation in this slot failed to answer the same.
-            live: Whether each event is wanted when it happens; else they come together, which costs less.
+            live: Whether each event is wanted when it happens; else none is told, which costs less.
 
         Raises:
             ServiceError: the engine refused the generation (see ``Slot.stream``). Failures after that only end it.
         """
+        self._live = live
         async with AsyncExitStack() as stack:
             try:
                 async with asyncio.timeout(min(self._patience.first(), self._patience.left())):
@@ -110,20 +121,19 @@ class Attempt:
             if not live:
                 tokens.watch(self._patience.stall)
             wait = self._patience.first()
-            while await self._listen(tokens, wait, live=live):
+            while await self._listen(tokens, wait):
                 for event in self._fresh():
                     yield event
                 wait = self._patience.stall
         for event in self._fresh():
             yield event
 
-    async def _listen(self, tokens: TokenStream, wait: float, *, live: bool) -> bool:
-        """Take in what comes next, and unless it is ``live`` all that follows; whether there may be more.
+    async def _listen(self, tokens: TokenStream, wait: float) -> bool:
+        """Take in what comes next, and if nobody hears it live all that follows; whether there may be more.
 
         Args:
             tokens: What the engine says.
             wait: Seconds of patience.
-            live: See ``events``.
         """
         try:
             async with asyncio.timeout(min(wait, self._patience.left())):
@@ -131,7 +141,7 @@ class Attempt:
             if texts is None:
                 self._said_all(tokens)
                 return False
-            if self._hear(texts) and not live:
+            if self._hear(texts) and not self._live:
                 async with asyncio.timeout(self._patience.left()):
                     await tokens.pump(self._collect, _LOOKS)
         except TimeoutError:
@@ -178,20 +188,34 @@ class Attempt:
         return True
 
     def _take(self, piece: str) -> None:
+        """Keep ``piece``, and see whether it can still end well.
+
+        As JSON it is read at once only if somebody hears it, if it begins the answer, or if a field could be too long:
+        to read an answer at its end, whole, takes a tenth of the time.
+        """
         self._pieces.append(piece)
+        self._unread.append(piece)
+        self._length += len(piece)
+        read = self._live or len(self._pieces) == 1 or self._length > self._harmless
         try:
-            self._events += self.json.feed(piece)
+            events = self._read() if read else ()
         except ValueError:
             self.ending = "not_json"
             return
+        if self._live:
+            self._events += events
         if runaway := self._watch.feed(piece):
             self.ending = runaway
-        elif self._overlong():
+        elif read and self._overlong():
             self.ending = "overlong"
 
+    def _read(self) -> Sequence[PartialEvent]:
+        unread, self._unread = "".join(self._unread), []
+        return self._json.feed(unread)
+
     def _overlong(self) -> bool:
-        path = self.json.open_path
+        path = self._json.open_path
         if path is None:
             return False
         bound = self._bounds.get(tuple(key for key in path if isinstance(key, str)))
-        return bound is not None and self.json.open_length > bound
+        return bound is not None and self._json.open_length > bound

@@ -162,8 +162,9 @@ class _Writing:
         yield Started("report", _FIELDS)
         async with aclosing(self._reviews()) as finished:
             async for number in finished:
-                entry = self._done[number].entry(self._case.exchanges[number])
-                yield Field(f"question_feedbacks.{number}", entry.model_dump(mode="json"))
+                if self._call.live:
+                    entry = self._done[number].entry(self._case.exchanges[number])
+                    yield Field(f"question_feedbacks.{number}", entry.model_dump(mode="json"))
         said_something = any(one.attempts for one in self._done.values())
         if self._failure is not None and not said_something:
             raise self._failure
@@ -178,7 +179,7 @@ class _Writing:
             asking.give_up()  # the reviews are worth more than the refusal of the summary
         body = self._body(asking)
         watch_language(body, self._call.language)
-        for progress in self._corrections(asking, body):
+        for progress in self._corrections(asking, body) if self._call.live else ():
             yield progress
         yield Result(body)
 

@@ -146,7 +146,7 @@ class Answering(Protocol[R_co]):
     ) -> AbstractAsyncContextManager[AsyncIterator[Any]]:
         """``Started``, progress, one ``Result``; entering waits for the place at the engine.
 
-        Progress that nobody hears ``live`` may come late.
+        Progress that nobody hears ``live`` is not told.
         """
         ...
 
@@ -230,7 +230,7 @@ class Task(Generic[A, R]):
                 yield progress
         body = self.settle(asking.answer, meta_of(engine, asking, ruling), call.policy)
         watch_language(body, call.language)
-        for progress in asking.teller.correct(asking.told, body):
+        for progress in asking.teller.correct(asking.told, body) if call.live else ():
             yield progress
         yield Result(body)
 
