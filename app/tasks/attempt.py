@@ -70,8 +70,8 @@ class Attempt:
         self._live = True
         self._json = PartialJson()
         self._unread: list[str] = []  # said, but not read as JSON yet
-        self._harmless = min(bounds.values(), default=0)  # characters of an answer in which no field can be too long
-        self._length = 0
+        self._shortest = min(bounds.values(), default=0)
+        self._unbroken = 0  # characters since the last quotation mark: no open field is longer
         self._watch = RunawayWatch()
         self._pieces: list[str] = []
         self._events: list[PartialEvent] = []  # not handed out yet
@@ -195,8 +195,9 @@ class Attempt:
         """
         self._pieces.append(piece)
         self._unread.append(piece)
-        self._length += len(piece)
-        read = self._live or len(self._pieces) == 1 or self._length > self._harmless
+        quote = -1 if "\\" in piece else piece.rfind('"')  # one after a backslash ends nothing
+        self._unbroken = len(piece) - quote - 1 if quote >= 0 else self._unbroken + len(piece)
+        read = self._live or len(self._pieces) == 1 or self._unbroken > self._shortest
         try:
             events = self._read() if read else ()
         except ValueError:
