@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from app import operating
 from app.cli_keys import keys
@@ -33,7 +32,6 @@ from app.wiring import running_engine, sglang_options
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, help="LLM service for AI interviews.")
 cli.add_typer(keys, name="keys")
-console = Console(stderr=True)
 
 
 def main() -> None:
@@ -41,7 +39,7 @@ def main() -> None:
     try:
         cli()
     except StartupError as error:
-        console.print(f"[bold red]llm-service:[/] {error}", highlight=False, soft_wrap=True)
+        typer.echo(f"{typer.style('llm-service:', fg='red', bold=True)} {error}", err=True)
         sys.exit(1)
 
 
@@ -164,7 +162,7 @@ def _fetch(name: str, folder: Path) -> None:
         return  # a path: find_model says so if it is not there
     from app.downloading import download  # noqa: PLC0415  see above
 
-    download(model, folder, console)
+    download(model, folder)
 
 
 def _bind(host: str, port: int) -> socket.socket:
@@ -202,8 +200,8 @@ def _banner(settings: Settings) -> None:
     host = "127.0.0.1" if settings.app_host in {"0.0.0.0", "::"} else settings.app_host  # noqa: S104  only compared
     url = f"http://{host}:{settings.app_port}"
     model = settings.embedded_model if settings.engine == "embedded" else settings.model_name
-    console.print(
-        f"\n[bold green]LLM Service is ready[/]\n"
+    typer.echo(
+        f"\n{typer.style('LLM Service is ready', fg='green', bold=True)}\n"
         f"  API     {url}\n"
         f"  Docs    {url}/docs\n"
         f"  Engine  {settings.engine}\n"
@@ -211,7 +209,5 @@ def _banner(settings: Settings) -> None:
         f"  curl -s {url}/api/chat/completions -H 'Content-Type: application/json' \\\n"
         """    -d '{"messages":[{"role":"user","content":"면접 첫인사를 한 문장으로 해 줘."}]}'\n\n"""
         f"  Ctrl-C stops everything.\n",
-        highlight=False,
-        soft_wrap=True,
-        markup=True,
+        err=True,
     )

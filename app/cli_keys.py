@@ -7,8 +7,6 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
-from rich.table import Table
 
 from app.config import Settings, load_settings
 from app.core.api_keys import make_key
@@ -17,7 +15,6 @@ from app.errors import StartupError
 from app.schemas.keys import KeyRecord
 
 keys = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys. Only their hashes are stored.")
-_notes = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _FileOption = Annotated[Path | None, typer.Option("--file", help="Instead of API_KEYS_FILE.")]
 _LimitOption = Annotated[int | None, typer.Option(min=1, help="Instead of the KEY_... setting of that name.")]
@@ -56,11 +53,11 @@ def create(
         raise StartupError(_explain(error.errors()[0])) from None
     if path is not None:
         write_keys(path, [*stored, record])
-        _notes.print(f"The hash is in {path}. This is the key; it is shown this once:")
+        _note(f"The hash is in {path}. This is the key; it is shown this once:")
     else:
-        _notes.print("API_KEYS_FILE is not set. Add this to the list in API_KEYS and start the service again:")
-        _notes.print(f"API_KEYS='[{record.model_dump_json(exclude_none=True)}]'", markup=False)
-        _notes.print("This is the key; it is shown this once:")
+        _note("API_KEYS_FILE is not set. Add this to the list in API_KEYS and start the service again:")
+        _note(f"API_KEYS='[{record.model_dump_json(exclude_none=True)}]'")
+        _note("This is the key; it is shown this once:")
     sys.stdout.write(f"{key}\n")
 
 
@@ -72,8 +69,11 @@ def show(*, file: _FileOption = None) -> None:
     records = parse_keys(settings.api_keys, "API_KEYS") if settings.api_keys and file is None else []
     records += read_keys(path) if path is not None else []
     if not records:
-        _notes.print("No API keys: the service is open. Create one with: llm-service keys create --name NAME")
+        _note("No API keys: the service is open. Create one with: llm-service keys create --name NAME")
         return
+    from rich.console import Console  # noqa: PLC0415  a service that serves does without
+    from rich.table import Table  # noqa: PLC0415
+
     table = Table("id", "name", "scopes", "created", "expires", "state")
     for record in records:
         scopes = ",".join(sorted(record.scopes))
@@ -96,7 +96,12 @@ def revoke(
     if all(record.id != number for record in records):
         raise StartupError(f"{path} holds no key with the id {number}. See: llm-service keys list")
     write_keys(path, [_ended(record) if record.id == number else record for record in records])
-    _notes.print(f"{number} is revoked.")
+    _note(f"{number} is revoked.")
+
+
+def _note(text: str) -> None:
+    """Say something beside the output, which may be piped."""
+    typer.echo(text, err=True)
 
 
 def _file(given: Path | None, settings: Settings) -> Path | None:

@@ -24,8 +24,8 @@ class _Bar:
         self._bar.advance(self._task, count)
 
 
-def download(model: EmbeddedModel, folder: Path, console: Console) -> None:
-    """Make sure that ``model`` is in ``folder``, and show on ``console`` how it comes.
+def download(model: EmbeddedModel, folder: Path) -> None:
+    """Make sure that ``model`` is in ``folder``, and show on standard error how it comes.
 
     Raises:
         StartupError: see ``fetch_model``.
@@ -37,5 +37,5 @@ def download(model: EmbeddedModel, folder: Path, console: Console) -> None:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     ]
-    with Progress(*columns, console=console) as bar:
+    with Progress(*columns, console=Console(stderr=True)) as bar:
         fetch_model(model, folder, _Bar(bar, model.name))

@@ -10,4 +10,4 @@ def test_the_command_loads_no_http_client_and_no_doctor_before_it_serves() -> No
     done = subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, text=True, check=True)
     loaded = done.stdout.split()
     assert "app.server" in loaded
-    assert not {"httpx2", "app.doctor", "app.engines.fetch", "rich.progress"} & {*loaded}
+    assert not {"httpx2", "app.doctor", "app.engines.fetch", "rich", "pygments"} & {*loaded}
