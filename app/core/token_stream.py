@@ -179,9 +179,11 @@ class TokenStream:
         if self._waiting or self._ended or not self._filter.through:
             return
 
+        texts_of = _several_texts if every else _one_text
+
         def take(data: bytes) -> bool:
             self._asked_at = time.monotonic()
-            literals = _texts_of(data, several=every > 0) if self._reader.between else None
+            literals = texts_of(data) if self._reader.between else None
             if literals is None:
                 return self._taken(data, tell)
             if tell(literals):
@@ -292,11 +294,14 @@ class TokenStream:
             raise nonsense() from error
 
 
-def _texts_of(data: bytes, *, several: bool) -> list[bytes] | None:
-    """The texts of whole events that are nothing but text, one or ``several``; None if they are anything else."""
-    if not several:
-        literal = _text_of(_ONE_EVENT(data))
-        return None if literal is None else [literal]
+def _one_text(data: bytes) -> list[bytes] | None:
+    """The text of one whole event that is nothing but text; None if ``data`` is anything else."""
+    literal = _text_of(_ONE_EVENT(data))
+    return None if literal is None else [literal]
+
+
+def _several_texts(data: bytes) -> list[bytes] | None:
+    """The same of any number of events."""
     parts = _BETWEEN_EVENTS(data)
     literals = parts[1::2]
     plain = literals and not any(parts[::2]) and b'""' not in literals
