@@ -80,6 +80,7 @@ class TaskCall(Call):
         if not self._wants_events():
             await self._whole(task, asked, deadline)
             return
+        self.content = b""  # a stream would hold it as long as it lasts
         services = self.services
         source = task.stream(services.engine, asked, deadline, services.policy)
         async with _pumped(source, deadline) as queue:
