@@ -20,6 +20,12 @@ FOLLOW_UPS = 2  # on one topic, where neither the request nor the prompt states 
 ALIKE = 0.6  # similarity from which two questions ask the same; docs/scoring.md has the distribution
 NOTHING = 2.5  # of 10: below, where the caller sees its band "insincere", an answer leaves nothing to ask more about
 GOOD = 6.5  # of 10: what the caller sees as 7, its band "good"; needs no second follow-up and may end a phase
+OPEN = (
+    5.5  # below it an answer is followed up late in a phase, too; from here to GOOD the score does not tell which it is
+)
+_IN_DOUBT = (
+    "the last answer may be good or not, and the phase has the questions that it needs: a new topic is right then"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +74,7 @@ class Rules:
     @property
     def score_matters(self) -> bool:
         """Whether it depends on the score of the last answer: only then is it worth the wait to measure it."""
-        return len({self.decide(score).allowed for score in (0.0, NOTHING, GOOD)}) > 1
+        return len({self.decide(score).allowed for score in (0.0, NOTHING, OPEN, GOOD)}) > 1
 
     def decide(self, score: float | None) -> Decision:
         """The steps that are allowed.
@@ -76,6 +82,7 @@ class Rules:
         Without an answer there is only NEW_TOPIC. FOLLOW_UP falls away after an answer that is none, by a gate or by
         its score, at the limit, and after a good answer if a follow-up has brought it or the phase is long enough.
         NEXT_PHASE falls away while the phase is short and while the last answer is open and could be followed up.
+        Both fall away after an answer between OPEN and GOOD if the phase is long enough.
         Beyond the phase's length there is only NEXT_PHASE.
 
         Args:
@@ -91,6 +98,8 @@ class Rules:
             return Decision(("NEXT_PHASE",), (why,))
         follow_up = _against_follow_up(case, score, nothing=nothing, long_enough=asked >= length.least)
         next_phase = _against_next_phase(asked, length, score, nothing=nothing, open_ended=follow_up is None)
+        if follow_up == _IN_DOUBT:
+            next_phase = _IN_DOUBT
         reasons = {"FOLLOW_UP": follow_up, "NEXT_PHASE": next_phase}
         allowed: tuple[Action, ...] = ("FOLLOW_UP", "NEW_TOPIC", "NEXT_PHASE")
         return Decision(
@@ -111,6 +120,8 @@ def _against_follow_up(case: Case, score: float | None, *, nothing: bool, long_e
             return "a follow-up has brought a good answer"
         if long_enough:
             return "the last answer is good, and the phase has the questions that it needs"
+    elif long_enough and score is not None and score >= OPEN:
+        return _IN_DOUBT
     return None
 
 

@@ -17,6 +17,7 @@ from app.tasks.judging.policy import (
     FOLLOW_UPS,
     GOOD,
     LENGTHS,
+    OPEN,
     Rules,
     asked_before,
     fresh_question,
@@ -121,14 +122,21 @@ def test_without_a_stated_limit_the_usual_one_holds() -> None:
 
 
 def test_a_good_answer_to_a_follow_up_ends_the_topic() -> None:
-    assert "FOLLOW_UP" in allowed(case(follow_up_count=1), GOOD - 0.01)
-    assert "FOLLOW_UP" not in allowed(case(follow_up_count=1), GOOD)
+    assert "FOLLOW_UP" in allowed(case(2, follow_up_count=1), GOOD - 0.01)
+    assert "FOLLOW_UP" not in allowed(case(2, follow_up_count=1), GOOD)
     assert "FOLLOW_UP" in allowed(case(2, follow_up_count=0), GOOD)
 
 
 def test_a_good_answer_is_not_followed_up_once_the_phase_has_its_questions() -> None:
-    assert "FOLLOW_UP" in allowed(case(3, follow_up_count=0), GOOD - 0.01)
+    assert "FOLLOW_UP" in allowed(case(3, follow_up_count=0), OPEN - 0.01)
     assert allowed(case(3, follow_up_count=0), GOOD) == ("NEW_TOPIC", "NEXT_PHASE")
+
+
+def test_an_answer_that_may_be_good_or_not_is_followed_by_a_new_topic_once_the_phase_has_its_questions() -> None:
+    for score in (OPEN, GOOD - 0.01):
+        assert allowed(case(3, follow_up_count=0), score) == ("NEW_TOPIC",)
+        assert allowed(case(2, follow_up_count=0), score) == ("FOLLOW_UP", "NEW_TOPIC")
+        assert allowed(case(3, follow_up_count=2), score) == ("NEW_TOPIC", "NEXT_PHASE")
 
 
 @given(cases, st.floats(0, 10))
