@@ -20,12 +20,8 @@ FOLLOW_UPS = 2  # on one topic, where neither the request nor the prompt states 
 ALIKE = 0.6  # similarity from which two questions ask the same; docs/scoring.md has the distribution
 NOTHING = 2.5  # of 10: below, where the caller sees its band "insincere", an answer leaves nothing to ask more about
 GOOD = 6.5  # of 10: what the caller sees as 7, its band "good"; needs no second follow-up and may end a phase
-OPEN = (
-    5.5  # below it an answer is followed up late in a phase, too; from here to GOOD the score does not tell which it is
-)
-_IN_DOUBT = (
-    "the last answer may be good or not, and the phase has the questions that it needs: a new topic is right then"
-)
+OPEN = 5.5  # below it an answer is followed up late in a phase, too; from here to GOOD it may be good or not
+_IN_DOUBT = "the last answer may be good or not, and the phase has the questions that it needs: a new topic is right"
 
 
 @dataclass(frozen=True, slots=True)
