@@ -64,7 +64,6 @@ class Asking(Generic[A]):
         self._question = question
         self._generation = question.generation
         self._patience = patience
-        self._bounds = question.shape.bounds
         self._attempts: list[Attempt] = []
         self._answer: A | None = None
         self.teller = Teller(question.shape.words)
@@ -123,7 +122,7 @@ class Asking(Generic[A]):
         read: tuple[A, list[str]] | None = None
         wrong: str | None = None
         while (read is None or wrong) and self._worth_asking():
-            attempt = Attempt(self._bounds, self._patience)
+            attempt = Attempt(self._question.shape, self._patience)
             first = not self._attempts
             self._attempts.append(attempt)
             try:
@@ -151,9 +150,12 @@ class Asking(Generic[A]):
         return read, self._question.object(read[0]) if read else None
 
     def _settle(self, read: tuple[A, list[str]] | None, wrong: str | None) -> None:
-        self._answer, self.repaired = read or self._closed()
+        if read is None:
+            read = self._closed()
+            wrong = self._question.object(read[0])
+        self._answer, self.repaired = read
         mend = self._question.mend
-        if mend is not None and (wrong or self._question.object(self._answer)):
+        if mend is not None and wrong:
             self._answer, repaired = mend(self._answer)
             self.repaired = [*self.repaired, *repaired]
 

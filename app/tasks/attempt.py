@@ -5,10 +5,10 @@ can be told early and closed later.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from app.core.deadline import Deadline
 from app.core.generation import Generation, Usage
@@ -17,6 +17,7 @@ from app.core.partial_json import PartialEvent, PartialJson
 from app.core.runaway import RunawayWatch
 from app.core.token_stream import TokenStream, decoded
 from app.errors import EngineFailure
+from app.tasks.shape import Shape
 
 Ending = Literal[
     "stop", "length", "abort", "whitespace", "repetition", "overlong", "not_json", "stall", "deadline", "broken"
@@ -25,7 +26,7 @@ Ending = Literal[
 
 _RESERVE = 0.5  # seconds kept for closing, settling and sending an answer that the deadline cuts short
 _TOGETHER = 16  # tokens that are taken in at once where nobody hears them: a runaway is cut that much later
-_LOOKS = 0.05  # seconds between two looks at tokens that nobody hears: by half of it the answer is late
+_LOOKS = 0.1  # seconds between two looks at tokens that nobody hears: by half of it the answer is late
 _TICK = 0.01  # seconds; event loops round their timers, and some end early
 _BEGUN: frozenset[Ending] = frozenset({"broken", "stall", "deadline"})
 
@@ -62,15 +63,14 @@ class Attempt:
         usage: Tokens spent.
     """
 
-    def __init__(self, bounds: Mapping[tuple[str, ...], int], patience: Patience) -> None:
+    def __init__(self, shape: Shape[Any], patience: Patience) -> None:
         self.ending: Ending = "broken"
         self.usage = Usage()
-        self._bounds = bounds
+        self._shape = shape
         self._patience = patience
         self._live = True
         self._json = PartialJson()
         self._unread: list[str] = []  # said, but not read as JSON yet
-        self._shortest = min(bounds.values(), default=0)
         self._unbroken = 0  # characters since the last quotation mark: no open field is longer
         self._watch = RunawayWatch()
         self._pieces: list[str] = []
@@ -190,14 +190,14 @@ class Attempt:
     def _take(self, piece: str) -> None:
         """Keep ``piece``, and see whether it can still end well.
 
-        As JSON it is read at once only if somebody hears it, if it begins the answer, or if a field could be too long:
+        As JSON it is read at once only if somebody hears it, if it begins the answer, or if a text could be too long:
         to read an answer at its end, whole, takes a tenth of the time.
         """
         self._pieces.append(piece)
         self._unread.append(piece)
         quote = -1 if "\\" in piece else piece.rfind('"')  # one after a backslash ends nothing
         self._unbroken = len(piece) - quote - 1 if quote >= 0 else self._unbroken + len(piece)
-        read = self._live or len(self._pieces) == 1 or self._unbroken > self._shortest
+        read = self._live or len(self._pieces) == 1 or self._unbroken > self._shape.shortest
         try:
             events = self._read() if read else ()
         except ValueError:
@@ -218,5 +218,5 @@ class Attempt:
         path = self._json.open_path
         if path is None:
             return False
-        bound = self._bounds.get(tuple(key for key in path if isinstance(key, str)))
+        bound = self._shape.bounds.get(tuple(key for key in path if isinstance(key, str)))
         return bound is not None and self._json.open_length > bound

@@ -16,7 +16,7 @@ from app.tasks.closing import close
 from app.tasks.judging.agreement import contradiction, without_contradictions
 from app.tasks.judging.case import read_one
 from app.tasks.judging.integrity import flags_of, judged, told
-from app.tasks.judging.measure import Measured, measure
+from app.tasks.judging.measure import Measured, heard, measure
 from app.tasks.shape import Shape
 from app.tasks.structured import Call, Policy, Ruling, Task
 
@@ -123,11 +123,10 @@ async def decide(slot: Slot, call: Call) -> Ruling[FeedbackAnswer]:
     measured = await measure(
         slot,
         case,
-        exchange,
+        heard(exchange, flags) if exchange else None,
         call.spoken,
         call.patience,
         prompt=call.request.user_prompt,
-        flags=flags if exchange else (),
         priority=Priority.FEEDBACK,
     )
     score, words = settled_score(measured, call.spoken)

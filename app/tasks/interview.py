@@ -1,6 +1,6 @@
 """The next interview step: rules say what is allowed, the model chooses among it and finds the words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -17,7 +17,7 @@ from app.tasks.closing import close
 from app.tasks.interview_words import CONTRACT, FALLBACK, REPEATED, words_for
 from app.tasks.judging.case import Case, read_many
 from app.tasks.judging.integrity import flags_of, judged, told
-from app.tasks.judging.measure import Measured, measure
+from app.tasks.judging.measure import heard, measure
 from app.tasks.judging.policy import Decision, Rules, asked_before, fresh_question
 from app.tasks.shape import Shape
 from app.tasks.structured import Call, Policy, Ruling, Task
@@ -111,9 +111,11 @@ async def _rule(slot: Slot, call: Call, *, order: Order) -> Ruling[StepAnswer]:
     """Find out what may come next."""
     case = read_many(call.request)
     flags = flags_of(case.last, call.request)
-    rules = Rules(case)
-    # Not measured where every score allows the same steps: the candidate is waiting.
-    measured = await _measured(slot, call, case, flags) if rules.score_matters else None
+    last = heard(case.last, flags) if case.last else None
+    rules = Rules(case, stopped=last is not None and last.stopped is not None)
+    measured = None
+    if rules.score_matters:  # else every score allows the same steps, and the candidate is waiting
+        measured = await measure(slot, case, last, call.spoken, call.patience, priority=Priority.INTERVIEW_STEP)
     decision = rules.decide(measured.meta.expected if measured else None)
     marks: dict[str, Any] = {
         "judged": judged(case),
@@ -130,13 +132,6 @@ async def _rule(slot: Slot, call: Call, *, order: Order) -> Ruling[StepAnswer]:
         usage=measured.usage if measured else Usage(),
         object=partial(_objection, case=case, language=call.spoken),
         mend=partial(_mend, case=case, language=call.language),
-    )
-
-
-async def _measured(slot: Slot, call: Call, case: Case, flags: Sequence[Any]) -> Measured:
-    """The score of the last answer."""
-    return await measure(
-        slot, case, case.last, call.spoken, call.patience, flags=flags, priority=Priority.INTERVIEW_STEP
     )
 
 

@@ -29,7 +29,7 @@ from app.tasks.feedback import settled_score
 from app.tasks.judging.case import Case, Exchange, read_many
 from app.tasks.judging.grounding import SHOWS_STRENGTH, grounded
 from app.tasks.judging.integrity import flags_of, judged, told
-from app.tasks.judging.measure import Measured, measure
+from app.tasks.judging.measure import Measured, heard, measure
 from app.tasks.report_parts import (
     REVIEW,
     REVIEW_CONTRACT,
@@ -226,7 +226,7 @@ class _Writing:
         exchange, call = self._case.exchanges[number], self._call
         found = flags_of(exchange, call.request)
         measured = await measure(
-            slot, self._case, exchange, call.spoken, call.patience, flags=found, priority=Priority.REPORT
+            slot, self._case, heard(exchange, found), call.spoken, call.patience, priority=Priority.REPORT
         )
         score, words = settled_score(measured, call.spoken)
         flags = told(found, exchange, f"history.{number}.answer")

@@ -20,12 +20,14 @@ class Shape(Generic[A]):
         model: As a pydantic model.
         bounds: The longest text of each field, by its path of keys.
         words: The fields whose texts come from a fixed set of words.
+        shortest: The least of the bounds of texts that are free.
     """
 
     def __init__(self, model: type[A]) -> None:
         self.model = model
         self.bounds = text_bounds(model)
         self.words = word_fields(model)
+        self.shortest = min((most for path, most in self.bounds.items() if path[-1] not in self.words), default=0)
         # Values are somebody's words: by default pydantic keeps the short ones of all answers in a cache.
         self._reader = SchemaValidator(model.__pydantic_core_schema__, CoreConfig(cache_strings="keys"))
 

@@ -18,7 +18,7 @@ from app.tasks.attempt import Patience
 from app.tasks.feedback import FeedbackAnswer
 from app.tasks.interview import MESSAGE_FIRST
 from app.tasks.judging.case import Case, Exchange
-from app.tasks.judging.measure import measure
+from app.tasks.judging.measure import heard, measure
 from app.tasks.judging.rubric import GRAMMAR as DIGIT
 from tests.contract.conftest import connected
 from tests.contract.engines import QUEUE, SLOTS, EngineUnderTest
@@ -158,7 +158,7 @@ async def test_an_answer_is_measured(engine: LLMEngine, record: Record) -> None:
         "A sorted structure beside the table that finds rows without reading all of them.",
     )
     async with engine.admit(Priority.FEEDBACK, Deadline.after(200)) as slot:
-        measured = await measure(slot, Case(), exchange, "en", Patience(Deadline.after(200), 60))
+        measured = await measure(slot, Case(), heard(exchange, ()), "en", Patience(Deadline.after(200), 60))
     meta = measured.meta
     record({"method": meta.method, "digits": len(meta.distribution) >= 2})
     assert meta.method == "expected value of one token"

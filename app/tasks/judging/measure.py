@@ -20,7 +20,7 @@ from app.errors import ServiceError
 from app.schemas.scoring import ScoreMeta
 from app.tasks.attempt import Patience
 from app.tasks.judging.case import Case, Exchange
-from app.tasks.judging.gates import gate
+from app.tasks.judging.gates import Gate, gate
 from app.tasks.judging.plainly import plainly
 from app.tasks.judging.rubric import DIGITS, GRAMMAR, Rubric, messages, rubric_for, scale, to_score, whole_prompt
 
@@ -54,15 +54,35 @@ class Measured:
         return self.meta.gate is not None
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What is measured of one answer.
+
+    Attributes:
+        exchange: The question, and the answer without what looks like an attempt to steer the judge.
+        stopped: The gate that stops it, if one does.
+        flagged: Whether there was such an attempt.
+    """
+
+    exchange: Exchange
+    stopped: Gate | None
+    flagged: bool
+
+
+def heard(exchange: Exchange, flags: Sequence[Flag]) -> Heard:
+    """What is measured of ``exchange``; ``flags`` are spans in its answer. Pure."""
+    exchange = replace(exchange, answer=_without(exchange.answer, flags)) if flags else exchange
+    return Heard(exchange, gate(exchange.question, exchange.answer), bool(flags))
+
+
 async def measure(
     slot: Slot,
     case: Case,
-    exchange: Exchange | None,
+    answer: Heard | None,
     language: Language,
     patience: Patience,
     *,
     prompt: str = "",
-    flags: Sequence[Flag] = (),
     priority: Priority = Priority.FEEDBACK,
 ) -> Measured:
     """Measure one answer.
@@ -70,22 +90,21 @@ async def measure(
     Args:
         slot: The place at the engine.
         case: What the answer belongs to.
-        exchange: The question and the answer; None to judge the whole ``prompt``.
+        answer: What is measured; None to judge the whole ``prompt``.
         language: Of the rubric.
         patience: How long the request may take.
         prompt: The caller's text, for when nothing could be cut out of it.
-        flags: What looks like an attempt to steer the judge; spans in the answer. It is judged without them.
         priority: Passed on to the engine.
 
     Never raises a ServiceError: an answer that cannot be measured says so.
     """
     rubric = rubric_for(case.phase)
-    if exchange is not None:
-        exchange = replace(exchange, answer=_without(exchange.answer, flags))
-        if stopped := gate(exchange.question, exchange.answer):
-            meta = _meta(rubric, "gate", expected=stopped.score, gate=stopped.name, review=bool(flags))
+    if answer is not None:
+        if stopped := answer.stopped:
+            meta = _meta(rubric, "gate", expected=stopped.score, gate=stopped.name, review=answer.flagged)
             return Measured(meta, stopped.score, Usage())
-        asked = messages(rubric, case, replace(exchange, answer=plainly(exchange.answer)), language)
+        plain = replace(answer.exchange, answer=plainly(answer.exchange.answer))
+        asked = messages(rubric, case, plain, language)
     else:
         asked = whole_prompt(rubric, prompt, language)
     try:
@@ -94,7 +113,7 @@ async def measure(
     except (ServiceError, TimeoutError) as error:
         log.warning("not measured", reason=type(error).__name__)
         return Measured(_meta(rubric, "none", review=True), None, Usage())
-    return _result(rubric, case, digits, usage, method, flagged=bool(flags))
+    return _result(rubric, case, digits, usage, method, flagged=answer is not None and answer.flagged)
 
 
 def _result(

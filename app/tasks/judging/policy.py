@@ -13,8 +13,7 @@ from types import MappingProxyType
 from app.core.prompt_builder import Language
 from app.schemas.interview import Action
 from app.tasks.judging.case import Case, Exchange, Phase
-from app.tasks.judging.gates import gate
-from app.tasks.judging.similar import similarity
+from app.tasks.judging.similar import similarities
 
 FOLLOW_UPS = 2  # on one topic, where neither the request nor the prompt states a limit: the first caller's own limit
 ALIKE = 0.6  # similarity from which two questions ask the same; docs/scoring.md has the distribution
@@ -61,11 +60,10 @@ class Decision:
 class Rules:
     """What ``case``, which holds all that was said in this phase so far, allows."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: Case, *, stopped: bool) -> None:
+        """``stopped``: whether a gate stops the last answer."""
         self._case = case
-        last = case.last
-        # Told once, for it is what takes most of the time.
-        self._nothing = last is not None and gate(last.question, last.answer) is not None
+        self._nothing = stopped
 
     @property
     def score_matters(self) -> bool:
@@ -134,9 +132,9 @@ def _against_next_phase(
 
 def asked_before(message: str, exchanges: Sequence[Exchange]) -> Exchange | None:
     """The earlier question that ``message`` asks again, or None."""
-    alike = {similarity(message, exchange.question): exchange for exchange in reversed(exchanges)}
+    alike = similarities(message, [exchange.question for exchange in exchanges])
     most = max(alike, default=0.0)
-    return alike[most] if most >= ALIKE else None
+    return exchanges[alike.index(most)] if most >= ALIKE else None
 
 
 def fresh_question(case: Case, language: Language) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from operator import add
 
 _IGNORED = re.compile(r"[\W_]+")
@@ -23,9 +24,19 @@ def pairs(text: str) -> Counter[str]:
 
 def similarity(one: str, other: str) -> float:
     """Sørensen-Dice coefficient of the character pairs (Dice 1945): 0 nothing in common, 1 the same."""
-    first, second = pairs(one), pairs(other)
-    total = first.total() + second.total()
-    return 2 * _shared(first, second) / total if total else float(one.strip() == other.strip())
+    return similarities(one, [other])[0]
+
+
+def similarities(one: str, others: Sequence[str]) -> Sequence[float]:
+    """``similarity`` of ``one`` to each of ``others``."""
+    first = pairs(one)
+    size = first.total()
+    found: list[float] = []
+    for other in others:
+        second = pairs(other)
+        total = size + second.total()
+        found.append(2 * _shared(first, second) / total if total else float(one.strip() == other.strip()))
+    return found
 
 
 def share_within(part: str, whole: str) -> float:

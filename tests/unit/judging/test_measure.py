@@ -13,7 +13,7 @@ from app.core.integrity import find_flags
 from app.engines.base import Address
 from app.tasks.attempt import Patience
 from app.tasks.judging.case import Case, Exchange
-from app.tasks.judging.measure import Measured, measure
+from app.tasks.judging.measure import Measured, heard, measure
 from tests.unit.rulings import slot_at
 from tests.unit.scripted_server import Peer, chunked, scripted
 from tests.unit.visitors import everybody_waits
@@ -48,8 +48,8 @@ async def measured(*answers: bytes, answer: str = ANSWER) -> tuple[Measured, lis
         async with scripted(script) as server:
             async with slot_at(Address(*server.address)) as slot:
                 patience = Patience(Deadline.after(20), 5)
-                exchange = Exchange("가비지 컬렉션이란?", answer)
-                result = await measure(slot, Case(), exchange, "ko", patience, flags=find_flags(answer))
+                one = heard(Exchange("가비지 컬렉션이란?", answer), find_flags(answer))
+                result = await measure(slot, Case(), one, "ko", patience)
             if server.connections:
                 await server.ended.wait()
                 await everybody_waits()
@@ -94,7 +94,7 @@ async def test_no_digit_is_no_score(text: str) -> None:
 
 async def test_an_engine_that_is_not_there_gives_no_score_and_no_error() -> None:
     async with slot_at(Address("127.0.0.1", 9)) as slot:
-        result = await measure(slot, Case(), Exchange("q", ANSWER), "ko", Patience(Deadline.after(20), 5))
+        result = await measure(slot, Case(), heard(Exchange("q", ANSWER), ()), "ko", Patience(Deadline.after(20), 5))
     assert (result.score, result.meta.method, result.meta.review_recommended) == (None, "none", True)
 
 

@@ -48,8 +48,13 @@ def case(asked: int = 4, last: str = ANSWER, **fields: Any) -> Case:
     return replace(Case(exchanges=exchanges, source="labels", phase="TECHNICAL"), **fields)
 
 
+def rules(about: Case) -> Rules:
+    last = about.last
+    return Rules(about, stopped=last is not None and gate(last.question, last.answer) is not None)
+
+
 def allowed(about: Case, score: float | None = None) -> tuple[Action, ...]:
-    return Rules(about).decide(score).allowed
+    return rules(about).decide(score).allowed
 
 
 texts = (
@@ -68,10 +73,10 @@ scores = st.none() | st.floats(0, 10)
 
 @given(cases, scores)
 def test_something_is_always_allowed_and_there_is_a_grammar_for_it(about: Case, score: float | None) -> None:
-    decision = Rules(about).decide(score)
+    decision = rules(about).decide(score)
     assert decision.allowed in SETS
     assert len(decision.allowed) == 3 or decision.reasons
-    assert Rules(about).decide(score) == decision
+    assert rules(about).decide(score) == decision
 
 
 @given(cases, scores)
@@ -141,14 +146,14 @@ def test_an_answer_that_may_be_good_or_not_is_followed_by_a_new_topic_once_the_p
 
 @given(cases, st.floats(0, 10))
 def test_a_score_that_does_not_matter_changes_nothing(about: Case, score: float) -> None:
-    assume(not Rules(about).score_matters)
-    assert Rules(about).decide(score).allowed == Rules(about).decide(5.0).allowed
+    assume(not rules(about).score_matters)
+    assert rules(about).decide(score).allowed == rules(about).decide(5.0).allowed
 
 
 def test_the_score_of_an_answer_that_may_be_followed_up_matters() -> None:
-    assert Rules(case(3, follow_up_count=0)).score_matters
-    assert not Rules(case(0)).score_matters
-    assert not Rules(case(1, "모르겠습니다.")).score_matters
+    assert rules(case(3, follow_up_count=0)).score_matters
+    assert not rules(case(0)).score_matters
+    assert not rules(case(1, "모르겠습니다.")).score_matters
 
 
 @given(st.floats(0, 10) | st.sampled_from([2.5, 6.5]))
@@ -173,7 +178,7 @@ def test_what_was_not_measured_rules_nothing_out() -> None:
 
 
 def test_each_step_that_is_ruled_out_is_named_with_its_reason() -> None:
-    decision = Rules(case(1, "모르겠습니다.")).decide(None)
+    decision = rules(case(1, "모르겠습니다.")).decide(None)
     assert {reason.split(":")[0] for reason in decision.reasons} == {"FOLLOW_UP", "NEXT_PHASE"}
 
 
