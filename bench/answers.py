@@ -4,6 +4,9 @@
 
 The engine in C gives canned answers in SGLang's words, a token a chunk and 10 ms apart, so that no two are read at
 once. No two requests are alike, so none is answered from another's generation.
+
+Machines differ by three times and more in what anything takes, so each round also measures what sglang-router takes for
+a plain chat, and the costs are told by that, too.
 """
 
 import argparse
@@ -11,6 +14,7 @@ import itertools
 import json
 import statistics
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +22,15 @@ from urllib.request import Request, urlopen
 
 from bench.caller import FEEDBACK, SCORE, SUGGESTION, TURNS, Prompt, feedback_prompt, report_prompt, step_prompt
 from bench.document import put, row
-from bench.gateways import GATEWAYS, OURS, started
-from bench.measure import chat, measured
+from bench.gateways import GATEWAYS, OURS, ROUTER, Subject, install, started
+from bench.measure import SATURATING, chat, measured
 from bench.tools import CACHE, engine
 from simulator.tokens import split
 
 PER_CALL, PER_CHUNK = 200.0, 20.0  # microseconds of CPU, at most
+USUAL = 135.0  # microseconds that sglang-router takes for a plain chat where that was set: 120 to 150
 _CONNECTIONS, _GAP = 16, 0.01
+_SECONDS = 1.0  # of sglang-router in each round
 _NUMBER = "########"  # the load generator writes the number of the request there
 _EVENT: Mapping[str, Any] = {
     "id": "397fde97c17d401389bc93e7019e8b1f",
@@ -44,12 +50,14 @@ class Cost:
         calls: Generations that the engine was asked for.
         chunks: Chunks that it sent.
         cpu: Seconds of the service's processes.
+        router: Microseconds that sglang-router took for a plain chat in that round.
     """
 
     requests: int
     calls: int
     chunks: int
     cpu: float
+    router: float = USUAL
 
     @property
     def per_request(self) -> float:
@@ -61,59 +69,79 @@ class Cost:
         """Microseconds for a request."""
         return (PER_CALL * self.calls + PER_CHUNK * self.chunks) / self.requests
 
+    @property
+    def share(self) -> float:
+        """Of what a request may cost."""
+        return self.per_request / self.allowed
+
+    @property
+    def share_here(self) -> float:
+        """The same, where a machine as much slower as sglang-router is on it may take as much longer."""
+        return self.share * USUAL / self.router
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of this section."""
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement: %(default)s")
     parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
+    parser.add_argument("--alone", action="store_true", help="without sglang-router")
 
 
 def run(options: argparse.Namespace) -> int:
     """Measure, and print the table; 1 if a task costs more than it may."""
     found: dict[str, list[Cost]] = {path: [] for path in TASKS}
-    with engine(canned_file()) as machine, started(GATEWAYS[OURS], machine.port, _chat()) as subject:
+    with ExitStack() as stack:
+        machine = stack.enter_context(engine(canned_file()))
+        subject = stack.enter_context(started(GATEWAYS[OURS], machine.port, _chat()))
+        router = None
+        if not options.alone:
+            install(GATEWAYS[ROUTER])
+            router = stack.enter_context(started(GATEWAYS[ROUTER], machine.port, _chat()))
         for path, prompt in TASKS.items():
             _check(f"http://127.0.0.1:{subject.port}{path}", prompt)
         machine.configure(tokens=64, gap=_GAP)
         for path, prompt in TASKS.items():
             measured(subject, prompt, connections=_CONNECTIONS, seconds=0, path=path)  # what is made once is made
         for number in range(options.rounds):
+            usual = USUAL if router is None else _plain_chat(router)
             for path, prompt in TASKS.items():
                 calls, chunks = machine.counts()
                 cpu, load = measured(subject, prompt, connections=_CONNECTIONS, seconds=options.seconds, path=path)
                 now_calls, now_chunks = machine.counts()
-                cost = Cost(load.requests, now_calls - calls, now_chunks - chunks, cpu)
+                cost = Cost(load.requests, now_calls - calls, now_chunks - chunks, cpu, usual)
                 found[path].append(cost)
                 print(
                     f"round {number + 1} of {options.rounds}: {path:20} {cost.per_request:7.0f} us/request, "
-                    f"{cost.per_request / cost.allowed:.2f} of what it may cost",
+                    f"{cost.share:.2f} of what it may cost, {cost.share_here:.2f} by sglang-router's {usual:.0f} us",
                     flush=True,
                 )
     lines = table(found)
     print("\n".join(lines))
     if options.write:
         put("answers", lines)
-    return int(any(_median(costs) > 1 for costs in found.values()))
+    return int(any(statistics.median(cost.share for cost in costs) > 1 for costs in found.values()))
 
 
-def _median(costs: Sequence[Cost]) -> float:
-    """Of what a request costs, as a share of what it may."""
-    return statistics.median(cost.per_request / cost.allowed for cost in costs)
+def _plain_chat(router: Subject) -> float:
+    """Microseconds of CPU."""
+    cpu, load = measured(router, chat(stream=False), connections=SATURATING, seconds=_SECONDS)
+    return cpu / load.requests * 1e6
 
 
 def table(found: Mapping[str, Sequence[Cost]]) -> list[str]:
     """Lines of Markdown."""
-    head = ("", "engine calls", "engine chunks", "CPU ms a request", "of what it may cost")
+    head = ("", "engine calls", "engine chunks", "CPU ms a request", "of what it may cost", "by sglang-router")
     rows = [row(head), "|---" * len(head) + "|"]
     for path, costs in found.items():
-        calls, chunks, cost = (
+        calls = statistics.median(one.calls / one.requests for one in costs)
+        chunks = statistics.median(one.chunks / one.requests for one in costs)
+        cost, share, here = (
             statistics.median(values)
-            for values in zip(
-                *((one.calls / one.requests, one.chunks / one.requests, one.per_request) for one in costs), strict=True
-            )
+            for values in zip(*((one.per_request, one.share, one.share_here) for one in costs), strict=True)
         )
-        rows.append(row((f"`{path}`", f"{calls:.1f}", f"{chunks:.0f}", f"{cost / 1000:.2f}", f"{_median(costs):.2f}")))
+        figures = (f"{calls:.1f}", f"{chunks:.0f}", f"{cost / 1000:.2f}", f"{share:.2f}", f"{here:.2f}")
+        rows.append(row((f"`{path}`", *figures)))
     return rows
 
 

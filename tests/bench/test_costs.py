@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from bench.answers import TASKS, Cost, record
+from bench.answers import TASKS, USUAL, Cost, record
 from bench.answers import table as table_of_answers
 from bench.document import DOCUMENT, replaced
 from bench.flat import Costs
@@ -36,7 +36,12 @@ def test_a_task_may_cost_what_its_calls_and_chunks_do() -> None:
     cost = Cost(requests=10, calls=20, chunks=1000, cpu=0.024)
     assert cost.allowed == pytest.approx(2 * 200 + 100 * 20)
     assert cost.per_request == pytest.approx(cost.allowed)
-    assert table_of_answers({"/api/feedback": [cost]})[-1] == "| `/api/feedback` | 2.0 | 100 | 2.40 | 1.00 |"
+    assert table_of_answers({"/api/feedback": [cost]})[-1] == "| `/api/feedback` | 2.0 | 100 | 2.40 | 1.00 | 1.00 |"
+
+
+def test_a_task_may_cost_twice_as_much_where_the_router_does() -> None:
+    cost = Cost(requests=10, calls=20, chunks=1000, cpu=0.048, router=2 * USUAL)
+    assert (cost.share, cost.share_here) == (pytest.approx(2), pytest.approx(1))
 
 
 def test_a_canned_answer_is_one_chunk_a_token_and_then_its_end() -> None:
@@ -99,8 +104,8 @@ def test_the_document_has_a_place_for_each_table(section: str) -> None:
 @pytest.mark.timeout(200)
 def test_a_short_run_counts_what_each_task_asks_of_the_engine() -> None:
     found = re.findall(
-        r"^\| `(/api/\S+)` \| ([\d.]+) \| (\d+) \| [\d.]+ \| [\d.]+ \|$",
-        bench("answers", "--rounds", "1", "--seconds", "0.5"),
+        r"^\| `(/api/\S+)` \| ([\d.]+) \| (\d+) \| [\d.]+ \| [\d.]+ \| [\d.]+ \|$",
+        bench("answers", "--rounds", "1", "--seconds", "0.5", "--alone"),
         re.MULTILINE,
     )
     assert [path for path, _, _ in found] == list(TASKS)

@@ -1,5 +1,6 @@
 """The service with a real SGLang 0.5.23 that it starts itself, on the CPU."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ CPU_ARGS = (
     "--attention-backend torch_native --sampling-backend pytorch --max-total-tokens 16384 --max-running-requests 8 "
     "--cuda-graph-backend-decode disabled --cuda-graph-backend-prefill disabled"
 )
+SIDE_BY_SIDE = "PYTEST_XDIST_WORKER" in os.environ
+CORE = os.environ.get("PYTEST_XDIST_WORKER", "1")[-1]  # an SGLang each, on a core each: two threads gain it nothing
 
 
 def cpu_environment(port: int) -> dict[str, str]:
@@ -31,7 +34,7 @@ def cpu_environment(port: int) -> dict[str, str]:
         "SGLANG_PYTHON": str(PYTHON),
         "SGLANG_ARGS": CPU_ARGS,
         "SGLANG_USE_CPU_ENGINE": "1",
-        "SGLANG_CPU_OMP_THREADS_BIND": "1",
+        "SGLANG_CPU_OMP_THREADS_BIND": CORE,
         "OMP_NUM_THREADS": "1",
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_OFFLINE": "1",
@@ -41,6 +44,16 @@ def cpu_environment(port: int) -> dict[str, str]:
         "INTERVIEW_TIMEOUT": "600",
         "REPORT_TIMEOUT": "600",
     }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def core() -> Iterator[None]:
+    """What is started by itself stays on its core, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        if SIDE_BY_SIDE:
+            patch.setenv("OMP_NUM_THREADS", "1")
+            patch.setenv("SGLANG_CPU_OMP_THREADS_BIND", CORE)
+        yield
 
 
 @pytest.fixture(scope="session")

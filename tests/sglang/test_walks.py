@@ -7,6 +7,7 @@ import pytest
 
 from evals.grammars import Walkable, all_grammars
 from evals.walks import Key, Tally, broken, walk_all
+from tests.sglang.conftest import SIDE_BY_SIDE
 
 WALKS = 2000  # of each task, in each engine
 OTHERS = 80  # of some further grammars, which differ in a language, an order or a number; `evals.walks` takes all
@@ -25,7 +26,7 @@ def tallies(request: pytest.FixtureRequest, installed: Path) -> Mapping[Key, Tal
 
     def walked(walks: int, *names: str) -> dict[Key, Tally]:
         chosen: dict[str, Walkable] = {name: grammars[name] for name in names}
-        return walk_all(chosen, [request.param], walks, jobs=2, quiet=True)
+        return walk_all(chosen, [request.param], walks, jobs=1 if SIDE_BY_SIDE else 2, quiet=True)
 
     tallies = walked(OTHERS, *sorted(FURTHER))
     for name, walks in ALWAYS.items():
