@@ -61,8 +61,9 @@ async def score(engine: LLMEngine, question: str, answer: str, *, told: bool) ->
         if system == asked[0].content:
             raise RuntimeError("the sentence is not where it is looked for")
         asked = (Message("system", system), *asked[1:])
-    async with engine.admit(Priority.FEEDBACK, Deadline.after(_PATIENCE)) as slot:
-        shares, _, _ = await digit_shares(slot, asked, Priority.FEEDBACK)
+    until = Deadline.after(_PATIENCE)
+    async with engine.admit(Priority.FEEDBACK, until) as slot:
+        shares, _, _ = await digit_shares(slot, asked, Priority.FEEDBACK, until)
     return to_score(sum(digit * share for digit, share in shares.items()), SCORES)
 
 

@@ -50,10 +50,13 @@ class Slot:
         self._failure = failure
 
     @asynccontextmanager
-    async def stream(self, generation: Generation, *, again: bool = False) -> AsyncGenerator[TokenStream, None]:
+    async def stream(
+        self, generation: Generation, *, again: bool = False, until: Deadline | None = None
+    ) -> AsyncGenerator[TokenStream, None]:
         """Start a generation. Leaving the block before its end cancels it in the engine.
 
         With ``again`` it asks anew what the last one in this slot failed to say, and counts as a repetition of it.
+        ``until`` is an earlier deadline than that of the slot.
 
         Raises:
             PromptTooLong: prompt and answer do not fit the model's context.
@@ -62,10 +65,10 @@ class Slot:
             EngineFailure: it refused for another reason, or answered nonsense.
             DeadlineExceeded: the deadline passed before the block ended.
         """
-        earlier = self._failure if again else None
+        deadline, earlier = until or self._deadline, self._failure if again else None
         self._failure = silence()  # if we are cancelled before it has begun
         try:
-            async with self._deadline.enforce(), self._engine.ask(generation, self._deadline, earlier) as tokens:
+            async with deadline.enforce(), self._engine.ask(generation, deadline, earlier) as tokens:
                 del generation  # see LLMEngine.open
                 try:
                     yield tokens

@@ -136,14 +136,11 @@ class Attempt:
             wait: Seconds of patience.
         """
         try:
-            async with asyncio.timeout(min(wait, self._patience.left())):
-                texts = await tokens.literals()
-            if texts is None:
-                self._said_all(tokens)
-                return False
-            if self._hear(texts) and not self._live:
-                async with asyncio.timeout(self._patience.left()):
-                    await tokens.pump(self._collect, _LOOKS)
+            async with asyncio.timeout(min(wait, self._patience.left())) as limit:
+                self._take_in(await tokens.literals(), tokens)
+                if self.ending == "broken" and not self._live:
+                    limit.reschedule(asyncio.get_running_loop().time() + self._patience.left())
+                    await self._hear_out(tokens)
         except TimeoutError:
             self._hear_collected()
             self._give_up()
@@ -151,9 +148,20 @@ class Attempt:
             self._hear_collected()
             self.ending = "stall" if tokens.cut else "broken"
             return False
-        else:
-            self._hear_collected()
         return self.ending == "broken"
+
+    async def _hear_out(self, tokens: TokenStream) -> None:
+        """Take in the rest, from the first text on; ``tokens`` looks out for silence."""
+        while self.ending == "broken":
+            await tokens.pump(self._collect, _LOOKS)
+            if self._hear_collected():
+                self._take_in(await tokens.literals(), tokens)
+
+    def _take_in(self, texts: Sequence[bytes] | None, tokens: TokenStream) -> None:
+        if texts is None:
+            self._said_all(tokens)
+        else:
+            self._hear(texts)
 
     def _said_all(self, tokens: TokenStream) -> None:
         """Known faults of engines: they put the answer where thinking belongs, or stop before its end."""

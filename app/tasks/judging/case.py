@@ -9,7 +9,8 @@ wins over all of it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from functools import lru_cache
+from typing import Literal, NamedTuple
 
 from app.schemas.task import TaskRequest
 from app.tasks.judging.labels import (
@@ -20,6 +21,7 @@ from app.tasks.judging.labels import (
     follow_ups,
     labels,
     level_of,
+    phase_in,
     phase_of,
     score_at,
 )
@@ -82,43 +84,60 @@ class Case:
 def read_one(request: TaskRequest) -> Case:
     """The case of a request about one answer."""
     text = request.user_prompt
-    case = _about(request)
+    first = next(labels("question", text), None)
+    case = _about(request, first)
     if request.question is not None or request.answer is not None:
         given = Exchange((request.question or "").strip(), (request.answer or "").strip())
         return replace(case, exchanges=(given,), source="fields")
-    found = _single(text)
+    found = _single(text, first)
     return replace(case, exchanges=(found,), source="labels") if found else case
 
 
 def read_many(request: TaskRequest) -> Case:
     """The case of a request about a whole phase or interview."""
-    case = _about(request)
+    if request.history is None and request.question is not None:
+        return read_one(request)
+    asked = list(labels("question", request.user_prompt))
+    case = _about(request, asked[0] if asked else None)
     if request.history is not None:
         given = [Exchange(item.question.strip(), item.answer.strip(), item.score) for item in request.history]
         if request.question is not None:
             given.append(Exchange(request.question.strip(), (request.answer or "").strip()))
         return replace(case, exchanges=tuple(given), source="fields")
-    if request.question is not None:
-        return read_one(request)
-    found = _history(request.user_prompt)
+    found = _history(request.user_prompt, asked)
     return replace(case, exchanges=tuple(found), source="labels") if found else case
 
 
-def _about(request: TaskRequest) -> Case:
-    """Everything but the exchanges."""
-    user, system = request.user_prompt, request.system_prompt
-    first = next(labels("question", user), None)
+def _about(request: TaskRequest, first: Label | None) -> Case:
+    """Everything but the exchanges; ``first`` is the first question label of the user prompt."""
+    user, usual = request.user_prompt, _usual(request.system_prompt)
     head = user[: min(first.start if first else _HEAD, _HEAD)]
     asked = follow_ups(user) or (None, None)
-    limit = asked[1] if asked[1] is not None else follow_up_limit(system)
+    limit = asked[1] if asked[1] is not None else usual.follow_up_limit
+    phase = request.phase or phase_of(head) or usual.labelled_phase or phase_in(head) or usual.named_phase
     return Case(
         follow_up_count=request.follow_up_count if request.follow_up_count is not None else asked[0],
         follow_up_limit=request.follow_up_limit if request.follow_up_limit is not None else limit,
-        level=request.level or _level(level_of(head, system)),
-        phase=request.phase or _phase(phase_of(head, system)),
-        bands=() if request.rubric else bands(system) or bands(head),
+        level=_level(request.level or level_of(head) or usual.level),
+        phase=_phase(phase),
+        bands=() if request.rubric else usual.bands or bands(head),
         rubric=(request.rubric or "").strip(),
     )
+
+
+class _Usual(NamedTuple):
+    """What a system prompt says."""
+
+    follow_up_limit: int | None
+    level: str | None
+    labelled_phase: str | None
+    named_phase: str | None
+    bands: tuple[tuple[int, int, str], ...]
+
+
+@lru_cache(maxsize=64)  # callers have one for a phase of all interviews; 64 of the longest are 5 MB
+def _usual(system: str) -> _Usual:
+    return _Usual(follow_up_limit(system), level_of(system), phase_of(system), phase_in(system), bands(system))
 
 
 def _level(name: str | None) -> Level | None:
@@ -129,19 +148,18 @@ def _phase(name: str | None) -> Phase | None:
     return name if name in ("OPENING", "TECHNICAL", "PERSONALITY", "CLOSING") else None
 
 
-def _single(text: str) -> Exchange | None:
-    question = next(labels("question", text), None)
+def _single(text: str, question: Label | None) -> Exchange | None:
     begin = question.end if question else 0
-    answer = next((label for label in labels("answer", text) if label.start >= begin), None)
+    answer = next(labels("answer", text, begin), None)
     if answer is None:
         return None
     words = text[begin : answer.start].strip()[:_QUESTION] if question else ""
     return _plain_exchange(words, text, answer.end, closing(text, answer.end))
 
 
-def _history(text: str) -> list[Exchange]:
-    starts = _in_order(list(labels("question", text)))
-    answers = list(labels("answer", text))
+def _history(text: str, asked: Sequence[Label]) -> list[Exchange]:
+    starts = _in_order(asked)
+    answers = list(labels("answer", text, starts[0].end)) if starts else []
     found: list[Exchange] = []
     for index, start in enumerate(starts):
         last = index + 1 == len(starts)
@@ -185,9 +203,9 @@ def _chain(found: Sequence[Label], first: Label, last: int) -> list[Label] | Non
 def _exchange(question: str, text: str, begin: int, end: int) -> Exchange:
     """The exchange whose answer is ``text[begin:end]``; the caller's own score and review behind it are cut off."""
     score = None
-    reviews = [label.start for label in labels("review", text[:end]) if label.start >= begin]
+    reviews = [label.start for label in labels("review", text, begin, end)]
     end = reviews[-1] if reviews else end
-    marks = [label for label in labels("score", text[:end]) if label.start >= begin]
+    marks = list(labels("score", text, begin, end))
     if marks and (value := score_at(text, marks[-1])) is not None and "\n" not in text[marks[-1].end : end].strip():
         score, end = value, marks[-1].start
     return _plain_exchange(question, text, begin, end, score)

@@ -9,7 +9,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
-from app.tasks.judging.similar import pairs, share_within
+from app.tasks.judging.similar import share_within
 
 GateName = Literal["empty", "noise", "unscorable", "evasion", "repeats_question", "one_word", "too_short"]
 
@@ -25,7 +25,7 @@ _FILLERS = re.compile(
     r"honestly|actually|so)(?![가-힣A-Za-z])",
     re.IGNORECASE,
 )
-_EVASIONS = re.compile(
+EVASIONS = re.compile(
     r"모르(?:겠|ㅂ니다|는데|네|고|지|어|는\s*(?:부분|내용|개념|것|거|문제|질문))|몰라|몰랐|몰르|모릅니다|모름"
     r"|(?:기억|생각|감|답)(?:이|도|은|는|조차)?\s*(?:잘|전혀|도무지|도저히)?\s*(?:안|나지\s*않|나질\s*않|떠오르지|나는\s*게\s*없|나는게\s*없|못|없|잡히지\s*않|서지\s*않)"
     r"|떠오르지\s*않|떠오르는\s*(?:게|것이|내용이|사례가)\s*(?:없|딱히)|생각해\s*본\s*적(?:이|은|도)?\s*(?:없|전혀)"
@@ -42,6 +42,11 @@ _EVASIONS = re.compile(
     r"|(?:do\s*n['\u2019]?o?t|dunno|not\s+sure|no\s+(?:idea|clue|experience)|never\s+(?:heard|used|learned|tried|done))\b|i\s+(?:don['\u2019]?t|do\s+not)\s+know"
     r"|(?:can['\u2019]?t|cannot|could\s*n['\u2019]?t)\s+(?:answer|recall|remember|say)|\b(?:pass|skip|next\s+question)\b|don['\u2019]?t\s+(?:know|remember|recall)",
     re.IGNORECASE,
+)
+# Each of them holds one of these, which are quick to look for.
+_EVASION_HINT = re.compile(
+    r"[모몰않없못안넘]|부족|전혀|딱히|처음|다음|패스|스킵|건너뛰|떠오르지|있지|어렵|어려|곤란|힘들|힘드"
+    r"|[dD][oOuU]|[nN][oOeE]|[cC][aAoO]|[pP][aA]|[sSſ][kKK]"  # noqa: RUF001  matches an s
 )
 _POLITE = re.compile(
     r"죄송|미안|양해|송구|부끄럽|아쉽|(?:공부|학습|찾아|알아|준비|보완|복습|확인|숙지|정리|보충)\S*\s*(?:해|하|보|볼)?\S*\s*(?:겠|예정|려고|싶|도록|오겠)"
@@ -86,11 +91,6 @@ def gate(question: str, answer: str) -> Gate | None:
     return Gate(name, None if name == "unscorable" else _LOWEST)
 
 
-def is_evasion(question: str, answer: str) -> bool:
-    """Whether there is nothing in ``answer`` that one could ask more about."""
-    return gate(question, answer) is not None
-
-
 def _unheard(answer: str) -> GateName | None:
     """Whether it is speech recognition that failed, and not the candidate."""
     if not answer:
@@ -124,18 +124,23 @@ def _none(question: str, answer: str) -> GateName | None:
     if _evades(answer):
         return "evasion"
     short = len(answer) < 2 * len(question)
-    if short and pairs(question) and share_within(answer, question) >= _REPEATED:
+    if short and share_within(answer, question) >= _REPEATED:
         return "repeats_question"
     if len(answer.split()) == 1 and len(letters) < _WORD:
         return "one_word"
     return "too_short" if len(answer) < SHORT else None
 
 
+def may_evade(answer: str) -> bool:
+    """Whether an evasion could be in ``answer``; where none could, this costs a tenth of looking for it."""
+    return _EVASION_HINT.search(answer) is not None
+
+
 def _evades(answer: str) -> bool:
-    if not _EVASIONS.search(answer):  # most answers: what no clause of it has, the whole has neither
+    if not (may_evade(answer) and EVASIONS.search(answer)):  # most: what no clause of it has, the whole has neither
         return False
     clauses = [clause for clause in _CLAUSE.split(answer) if clause and clause.strip()]
-    plain = [clause for clause in clauses if not _EVASIONS.search(clause)]
+    plain = [clause for clause in clauses if not EVASIONS.search(clause)]
     rest = [clause for clause in plain if not _POLITE.search(clause)]
     return len(plain) < len(clauses) and sum(len(_content(clause)) for clause in rest) <= _LEFT
 

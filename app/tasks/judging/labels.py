@@ -112,9 +112,9 @@ class Label:
     number: int | None
 
 
-def labels(kind: Kind, text: str) -> Iterator[Label]:
-    """All labels of one kind, in order."""
-    for found in _LABELS[kind].finditer(text):
+def labels(kind: Kind, text: str, begin: int = 0, end: int | None = None) -> Iterator[Label]:
+    """All labels of one kind in ``text[begin:end]``, in order; at ``begin`` a line need not begin."""
+    for found in _LABELS[kind].finditer(text, begin, len(text) if end is None else end):
         number = found["number"] or found["inner"]
         yield Label(found.start(), found.end(), int(number) if number else None)
 
@@ -162,28 +162,27 @@ def _block_above(text: str, begin: int, at: int) -> int:
     return rule.end() if rule else breaks[-1]
 
 
-def level_of(*texts: str) -> str | None:
+def level_of(text: str) -> str | None:
     """NEWCOMER, JUNIOR, MID or SENIOR, by the first level label."""
-    return _named(_LEVEL_LABEL, _LEVELS, texts)
+    return _named(_LEVEL_LABEL, _LEVELS, text)
 
 
-def phase_of(*texts: str) -> str | None:
-    """OPENING, TECHNICAL, PERSONALITY or CLOSING: by the first phase label, else by the first phase that is named."""
-    labelled = _named(_PHASE_LABEL, _PHASES, texts)
-    if labelled:
-        return labelled
-    for text in texts:
-        if found := _ANY_PHASE.search(text.lower()):
-            return next(name for name, words in _PHASES.items() if re.fullmatch(words, found[0]))
-    return None
+def phase_of(text: str) -> str | None:
+    """OPENING, TECHNICAL, PERSONALITY or CLOSING, by the first phase label."""
+    return _named(_PHASE_LABEL, _PHASES, text)
 
 
-def _named(label: re.Pattern[str], names: dict[str, str], texts: tuple[str, ...]) -> str | None:
-    for text in texts:
-        for found in label.finditer(text.lower()):
-            for name, words in names.items():
-                if re.search(words, found[1]):
-                    return name
+def phase_in(text: str) -> str | None:
+    """The first phase that is named, with no label."""
+    found = _ANY_PHASE.search(text.lower())
+    return next(name for name, words in _PHASES.items() if re.fullmatch(words, found[0])) if found else None
+
+
+def _named(label: re.Pattern[str], names: dict[str, str], text: str) -> str | None:
+    for found in label.finditer(text.lower()):
+        for name, words in names.items():
+            if re.search(words, found[1]):
+                return name
     return None
 
 

@@ -5,13 +5,13 @@ Asked alone, as one token about the quoted answer, the same model tells answers 
 probabilities tells them apart better than the digit it would choose (Wang, Zhang, Choi 2025, arXiv 2503.03064).
 """
 
-import asyncio
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
 
+from app.core.deadline import Deadline
 from app.core.generation import Generation, Message, Priority, Sampling, Usage
 from app.core.integrity import Flag
 from app.core.llm_engine import Slot
@@ -107,10 +107,10 @@ async def measure(
         asked = messages(rubric, case, plain, language)
     else:
         asked = whole_prompt(rubric, prompt, language)
+    until = Deadline.after(patience.left() * _SHARE)
     try:
-        async with asyncio.timeout(patience.left() * _SHARE):
-            digits, usage, method = await digit_shares(slot, asked, priority)
-    except (ServiceError, TimeoutError) as error:
+        digits, usage, method = await digit_shares(slot, asked, priority, until)
+    except ServiceError as error:
         log.warning("not measured", reason=type(error).__name__)
         return Measured(_meta(rubric, "none", review=True), None, Usage())
     return _result(rubric, case, digits, usage, method, flagged=answer is not None and answer.flagged)
@@ -157,29 +157,29 @@ def _meta(
 
 
 async def digit_shares(
-    slot: Slot, asked: tuple[Message, ...], priority: Priority
+    slot: Slot, asked: tuple[Message, ...], priority: Priority, until: Deadline
 ) -> tuple[Mapping[int, float], Usage, str]:
     """The probability of each digit, by the engine's own word or, where it gives none, by a few samples.
 
     Raises:
-        ServiceError: the engine refused or answered no digit.
+        ServiceError: the engine refused, answered no digit, or not by ``until``.
     """
     generation = Generation(asked, 1, _NEUTRAL, GRAMMAR, priority, _ALTERNATIVES, common=True)
-    text, alternatives, usage = await _one(slot, generation)
+    text, alternatives, usage = await _one(slot, generation, until)
     likely = _likely(alternatives)
     if likely:
         return likely, usage, "expected value of one token"
     drawn = [int(text)]
     for seed in range(1, _SAMPLES):
         sampling = _NEUTRAL._replace(temperature=1.0, seed=seed)
-        text, _, more = await _one(slot, generation._replace(sampling=sampling, alternatives=0))
+        text, _, more = await _one(slot, generation._replace(sampling=sampling, alternatives=0), until)
         drawn.append(int(text))
         usage = usage.and_of(more)
     return {digit: drawn.count(digit) / len(drawn) for digit in set(drawn)}, usage, f"mean of {_SAMPLES} samples"
 
 
-async def _one(slot: Slot, generation: Generation) -> tuple[str, Mapping[str, float], Usage]:
-    async with slot.stream(generation) as tokens:
+async def _one(slot: Slot, generation: Generation, until: Deadline) -> tuple[str, Mapping[str, float], Usage]:
+    async with slot.stream(generation, until=until) as tokens:
         text = "".join([piece async for piece in tokens]).strip() or tokens.reasoning.strip()
     if text not in _NAMES:
         raise ServiceError("The engine gave no digit where the grammar allows nothing else.")
