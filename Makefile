@@ -15,7 +15,7 @@ test: $(VENV)/.dev fetch-test-models  ## Run the tests, end to end on the embedd
 	$(BIN)/pytest -n 2 --dist loadfile --ignore=tests/e2e -m "not sglang and not container and not prometheus"
 	$(BIN)/pytest tests/e2e  # alone: a model needs both cores
 
-bench: $(VENV)/.dev  ## Measure CPU, latency and memory beside other gateways, five minutes; ARGS=interview, answers, flat or "--short"
+bench: $(VENV)/.dev  ## Measure CPU, latency and memory beside other gateways, five minutes; ARGS=interview, answers, flat, chunks or "--short"
 	$(BIN)/python -m bench $(ARGS)
 
 chaos: $(VENV)/.dev  ## Overload, faults and failures from a seed, about five minutes; ARGS="NAME --seed N" for the long form

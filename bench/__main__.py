@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
-from bench import answers, flat, interview, short
+from bench import answers, chunks, flat, interview, short
 from bench.gateways import GATEWAYS, OURS, Subject, install, started
 from bench.measure import DIRECT, Figures, chat, one_round
 from bench.processes import stop_on_signals
@@ -35,6 +35,7 @@ SECTIONS: Mapping[str, Section] = {
     "interview": cast("Section", interview),
     "answers": cast("Section", answers),
     "flat": cast("Section", flat),
+    "chunks": cast("Section", chunks),
 }
 
 

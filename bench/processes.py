@@ -73,6 +73,18 @@ def cpu_seconds(pid: int) -> float:
     return total / 1e9
 
 
+def ticks(pid: int) -> tuple[int, int]:
+    """The same in user and in kernel mode, in ticks of the kernel's clock, a hundred a second: /proc/PID/stat."""
+    user = kernel = 0
+    for one in tree(pid):
+        try:
+            fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        user, kernel = user + int(fields[11]), kernel + int(fields[12])
+    return user, kernel
+
+
 def memory_bytes(pid: int) -> int:
     """Proportional set size of the tree of ``pid``."""
     total = 0

@@ -10,9 +10,12 @@ import pytest
 
 from bench.answers import TASKS, USUAL, Cost, record
 from bench.answers import table as table_of_answers
+from bench.chunks import Cost as ChunkCost
+from bench.chunks import table as table_of_chunks
 from bench.document import DOCUMENT, replaced
 from bench.flat import Costs
 from bench.flat import table as table_of_flatness
+from bench.gateways import OURS, ROUTER
 from bench.short import RECORDED, compared, medians
 from simulator.tokens import split
 from tests.support.service import ROOT
@@ -76,6 +79,13 @@ def test_flatness_is_told_by_the_dearest_connections_and_by_what_a_further_kilob
     assert "1.11 times the cheapest" in table_of_flatness(costs)[-1]
 
 
+def test_a_chunk_is_told_with_what_the_kernel_leaves_of_its_goal() -> None:
+    costs = {OURS: ChunkCost(50.0, 20.0), ROUTER: ChunkCost(30.0, 18.0)}
+    *rows, said = table_of_chunks(costs)
+    assert f"| {OURS} | 50.0 | 20.0 | 30.0 |" in rows
+    assert said == "The goal is 24.0 us; the kernel alone takes 20.0 here, which leaves 4.0."
+
+
 def test_a_ratio_fails_only_when_it_is_thirty_percent_above_its_record() -> None:
     recorded = {"request": 0.1, "chunk": 0.2}
     assert compared({"request": 0.129, "chunk": 0.2}, recorded)[1] is False
@@ -93,7 +103,7 @@ def test_the_record_holds_both_ratios() -> None:
     assert set(json.loads(RECORDED.read_text())) == {"request", "chunk"}
 
 
-@pytest.mark.parametrize("section", ["gateways", "interview", "answers", "flat"])
+@pytest.mark.parametrize("section", ["gateways", "interview", "answers", "flat", "chunks"])
 def test_the_document_has_a_place_for_each_table(section: str) -> None:
     text = replaced(DOCUMENT.read_text(), section, ["another table"])
     assert f"<!-- written by make bench: {section} -->\nanother table\n<!-- end -->" in text
