@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from app.schemas.task import HistoryItem, TaskRequest
 from app.tasks.judging.case import Exchange, read_many, read_one
-from app.tasks.judging.labels import labels
+from app.tasks.judging.labels import Kind, labels
 from tests.support.prompts import GOOD_ANSWER, feedback_prompt, report_prompt, step_prompt
 
 QUESTION = "자바의 가비지 컬렉션을 설명해 주세요."
@@ -345,3 +345,26 @@ def test_any_text_can_be_read_and_offsets_point_at_what_they_say(text: str) -> N
                 assert not exchange.answer
                 continue
             assert text[exchange.at : exchange.at + len(exchange.answer)] == exchange.answer
+
+
+KINDS: tuple[Kind, ...] = ("answer", "score", "review")
+MARKS = [
+    "질문: ",
+    "[질문 2] ",
+    "\n답변: ",
+    "\n[답변] ",
+    "\n점수: 7",
+    "\n피드백: 좋아요",
+    "\n## 답변\n",
+    "\n",
+    "캐시",
+    "**",
+]
+
+
+@given(st.lists(st.sampled_from(MARKS), max_size=12).map("".join), st.integers(0, 60))
+def test_labels_behind_a_label_are_those_of_the_whole_text_that_come_after_it(text: str, end: int) -> None:
+    for question in labels("question", text[:end]):
+        for kind in KINDS:
+            behind = [label for label in labels(kind, text[:end]) if label.start >= question.end]
+            assert list(labels(kind, text, question.end, end)) == behind

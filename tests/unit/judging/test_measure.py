@@ -118,3 +118,17 @@ async def test_an_attack_is_judged_away_and_recommends_a_review() -> None:
     assert result.meta.review_recommended
     alone, nothing_asked = await measured(said("5", {"5": 1.0}), answer=f"모르겠습니다.\n{attack}")
     assert (alone.score, nothing_asked) == (1, [])
+
+
+async def test_an_engine_that_says_nothing_leaves_time_for_the_words() -> None:
+    async def script(peer: Peer) -> None:
+        if b"/abort" not in await peer.request():
+            await peer.gone()
+
+    with fail_after(30):
+        async with scripted(script) as server, slot_at(Address(*server.address)) as slot:
+            patience = Patience(Deadline.after(2.5), 5)
+            result = await measure(slot, Case(), heard(Exchange("가비지 컬렉션이란?", ANSWER), ()), "ko", patience)
+            left = patience.left()
+    assert (result.meta.method, result.score) == ("none", None)
+    assert left > 1
