@@ -6,7 +6,7 @@ can be told early and closed later.
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -109,22 +109,22 @@ class Attempt:
             ServiceError: the engine refused the generation (see ``Slot.stream``). Failures after that only end it.
         """
         self._live = live
-        async with AsyncExitStack() as stack:
-            try:
-                async with asyncio.timeout(min(self._patience.first(), self._patience.left())):
-                    tokens = await stack.enter_async_context(slot.stream(generation, again=again))
-            except TimeoutError:
-                self._give_up()
-                return
-            except EngineFailure:
-                return
-            if not live:
-                tokens.watch(self._patience.stall)
-            wait = self._patience.first()
-            while await self._listen(tokens, wait):
-                for event in self._fresh():
-                    yield event
-                wait = self._patience.stall
+        begun = min(self._patience.first(), self._patience.left())
+        try:
+            async with asyncio.timeout(begun) as limit, slot.stream(generation, again=again) as tokens:
+                limit.reschedule(None)  # each wait has its own from here on
+                if not live:
+                    tokens.watch(self._patience.stall)
+                wait = self._patience.first()
+                while await self._listen(tokens, wait):
+                    for event in self._fresh():
+                        yield event
+                    wait = self._patience.stall
+        except TimeoutError:
+            self._give_up()
+            return
+        except EngineFailure:
+            return
         for event in self._fresh():
             yield event
 

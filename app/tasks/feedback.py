@@ -71,29 +71,56 @@ Write one JSON object with these keys and nothing else.
 
 @dataclass(frozen=True, slots=True)
 class _Tone:
-    """How to write to a score, up to ``most``."""
+    """How to write to a score, up to ``most``; and words that fit it, for when the model's own never do."""
 
     most: int
-    ko: str
-    en: str
+    ask: Mapping[Language, str]
+    prepared: Mapping[Language, str]
 
 
 # What the words must be like in each band of the scale; the bands are the first caller's.
 _TONES = (
     _Tone(
         2,
-        "칭찬하지 말고, 질문에 답이 되지 않았다는 점과 무엇을 답해야 했는지를 쓰세요.",
-        "Do not praise; say that the question was not answered and what an answer would have had to hold.",
+        {
+            "ko": "칭찬하지 말고, 질문에 답이 되지 않았다는 점과 무엇을 답해야 했는지를 쓰세요.",
+            "en": "Do not praise; say that the question was not answered and what an answer would have had to hold.",
+        },
+        {"ko": "질문에 대한 답변이 되지 못했습니다.", "en": "This does not answer the question."},
     ),
     _Tone(
         4,
-        "칭찬하지 말고, 무엇이 틀렸거나 빠졌는지를 쓰세요.",
-        "Do not praise; say what is wrong or missing.",
+        {
+            "ko": "칭찬하지 말고, 무엇이 틀렸거나 빠졌는지를 쓰세요.",
+            "en": "Do not praise; say what is wrong or missing.",
+        },
+        {"ko": "빠졌거나 맞지 않는 내용이 많은 답변입니다.", "en": "Much in this answer is missing or not right."},
     ),
-    _Tone(6, "맞는 점 하나와 부족한 점을 쓰세요.", "Name one thing that is right and what is missing."),
-    _Tone(8, "잘한 점을 쓰고, 나무라지 마세요.", "Say what is good; do not blame."),
-    _Tone(10, "무엇이 뛰어난지 쓰고, 나무라지 마세요.", "Say what is outstanding; do not blame."),
+    _Tone(
+        6,
+        {"ko": "맞는 점 하나와 부족한 점을 쓰세요.", "en": "Name one thing that is right and what is missing."},
+        {
+            "ko": "맞는 내용이 있지만 더 보충할 것이 있는 답변입니다.",
+            "en": "Part of this answer is right; more is needed.",
+        },
+    ),
+    _Tone(
+        8,
+        {"ko": "잘한 점을 쓰고, 나무라지 마세요.", "en": "Say what is good; do not blame."},
+        {"ko": "질문에 맞게 설명한 답변입니다.", "en": "This answers the question well."},
+    ),
+    _Tone(
+        10,
+        {"ko": "무엇이 뛰어난지 쓰고, 나무라지 마세요.", "en": "Say what is outstanding; do not blame."},
+        {"ko": "질문에 맞게 깊이 있게 설명한 답변입니다.", "en": "This answers the question in depth."},
+    ),
 )
+
+
+def _tone(score: int) -> _Tone:
+    return next(tone for tone in _TONES if score <= tone.most)
+
+
 _UNHEARD: Mapping[Language, str] = {
     "ko": "이 답변은 음성 인식이 제대로 되지 않아 점수를 매길 수 없습니다. "
     "답변을 알아들을 수 없었다는 것만 쓰고 평가하지 마세요.",
@@ -109,10 +136,10 @@ def words_for(score: int | None, language: Language) -> str:
     """The last words of a prompt whose answer gets ``score``."""
     if score is None:
         return _FREE[language]
-    tone = next(tone for tone in _TONES if score <= tone.most)
+    ask = _tone(score).ask[language]
     if language == "ko":
-        return f"이 답변의 점수는 10점 만점에 {score}점으로 정해졌습니다. {tone.ko} {_FREE['ko']}"
-    return f"The score of this answer is settled: {score} of 10. {tone.en} {_FREE['en']}"
+        return f"이 답변의 점수는 10점 만점에 {score}점으로 정해졌습니다. {ask} {_FREE['ko']}"
+    return f"The score of this answer is settled: {score} of 10. {ask} {_FREE['en']}"
 
 
 async def decide(slot: Slot, call: Call) -> Ruling[FeedbackAnswer]:
@@ -137,7 +164,7 @@ async def decide(slot: Slot, call: Call) -> Ruling[FeedbackAnswer]:
         marks={"judged": judged(case), "score": measured.meta, "integrity_flags": told(flags, exchange)},
         usage=measured.usage,
         object=partial(objection, language=call.spoken),
-        mend=mend,
+        mend=partial(mend, language=call.language),
     )
 
 
@@ -158,14 +185,14 @@ def objection(answer: FeedbackAnswer, language: Language) -> str | None:
     return f"'{found}' does not go with a score of {answer.score}. Write it anew to fit the score."
 
 
-def mend(answer: FeedbackAnswer) -> tuple[FeedbackAnswer, list[str]]:
-    """Without the sentences that contradict the score, after two tries; as it is if nothing would be left."""
+def mend(answer: FeedbackAnswer, language: Language) -> tuple[FeedbackAnswer, list[str]]:
+    """Without the sentences that contradict the score, after two tries; a prepared one if nothing would be left."""
     kept = without_contradictions(answer.feedback, answer.score)
+    repaired = "feedback: a sentence that contradicts the score was left out"
     if len(kept) < _SHORTEST:
-        return answer, ["feedback: its words may not fit the score"]
-    return answer.model_copy(update={"feedback": kept}), [
-        "feedback: a sentence that contradicts the score was left out"
-    ]
+        kept = _tone(answer.score).prepared[language]
+        repaired = "feedback: it contradicted the score twice; a prepared sentence stands in its place"
+    return answer.model_copy(update={"feedback": kept}), [repaired]
 
 
 def settle(answer: FeedbackAnswer, meta: Meta, policy: Policy) -> FeedbackResponse:

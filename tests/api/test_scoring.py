@@ -86,6 +86,19 @@ def test_the_bar_of_a_pass_is_the_operators(shared_engine: Simulator) -> None:
             assert body["is_passed"] == (body["score"] >= 2)
 
 
+def test_words_that_contradict_their_score_twice_give_way_to_prepared_ones(
+    api_service: Service, api_engine: Simulator
+) -> None:
+    praise = "정확하게 설명하셨습니다."
+    api_engine.script(words(score=1, feedback=praise, improvement_suggestion=None))
+    body = api_service.post(FEEDBACK, feedback_prompt("모르겠습니다.")).json()
+    assert (body["score"], body["meta"]["attempts"]) == (1, 2)
+    assert body["feedback"] == "질문에 대한 답변이 되지 못했습니다."
+    assert body["meta"]["repaired"] == [
+        "feedback: it contradicted the score twice; a prepared sentence stands in its place"
+    ]
+
+
 # What needs no measuring.
 @pytest.mark.parametrize(
     ("answer", "gate"), [("모르겠습니다.", "evasion"), ("패스", "evasion"), ("ㅁㄴㅇㄹ", "noise"), ("객체", "one_word")]

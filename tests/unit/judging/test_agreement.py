@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.core.prompt_builder import LANGUAGES, Language
+from app.tasks.feedback import FeedbackAnswer, mend
 from app.tasks.judging.agreement import FAIR, HIGH, LOW, contradiction, without_contradictions
+from evals.scoring.wording import contradictions
 
 PRAISE = (
     "핵심 개념을 매우 잘 설명했습니다.",
@@ -107,9 +110,22 @@ def test_a_very_long_text_takes_no_long_time(piece: str) -> None:
         "이 점은 적절히 설명하지 않았습니다.",
         "추가적인 정보를 제공하지 않았습니다.",
         "마지막 사례가 조금 아쉽습니다.",
+        "그러나 내부 구현이 바뀌어도 테스트가 깨지지 않는다는 점을 강조하지 않았습니다.",
+        "실패했을 때를 다루지 못했습니다.",
     ],
 )
 def test_blame_of_a_part_does_not_go_with_a_high_score(blame: str) -> None:
     assert contradiction(f"답변은 깊이가 있습니다. {blame}", 8)
     assert contradiction(blame, 7) is None
     assert without_contradictions(f"답변은 깊이가 있습니다. {blame}", 8) == "답변은 깊이가 있습니다."
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("score", range(11))
+def test_what_stands_in_the_place_of_a_contradiction_is_none_itself(score: int, language: Language) -> None:
+    said = " ".join((*PRAISE, *BLAME, *MISSED))
+    answer, repaired = mend(FeedbackAnswer(score=score, feedback=said, improvement_suggestion=None), language)
+    assert contradiction(answer.feedback, score) is None
+    assert contradictions(answer.feedback, score) == []
+    assert len(answer.feedback) >= 10
+    assert repaired
