@@ -26,7 +26,10 @@ _BLAME = re.compile(
     r"|(?:부족|미흡|모호|피상적|추상적)(?:합니다|했습니다|하며|하고|하지만|하여|해서|입니다|이며)|아쉽습니다|아쉬웠습니다|틀렸습니다"
     r"|(?:설명|답변|언급|제시|이해|제공|표현|전달|반영)(?:을|를|이)?\s*(?:하지|되지|못하지)?\s*(?:못|않)(?:했|았|아|으며|고)"
     r"|(?:(?:강조|포함|고려|구체화)하|다루|짚|밝히|드러내)지\s*(?:못|않)(?:했|았)"
-    r"|(?:wrong|incorrect|insufficient|inadequate|poor|irrelevant)\b",
+    # Whatever it is said of: a word of the candidate's own story costs a second try at the most, blame the score.
+    r"|(?:부족|미흡|모호|부정확|불분명|불성실|무관|동떨어|관련(?:이|성이)?\s*없|아쉽|아쉬|누락|빠져|빠졌|빠진|피상|추상적|얕|틀렸|틀린|벗어)"
+    r"(?!\S{0,3}\s*(?:점|부분|내용)?(?:이|은|도)?\s*(?:없|않))"
+    r"|(?:wrong|incorrect|insufficient|inadequate|poor|irrelevant|lacks?|missing|vague|unclear)\b",
     re.IGNORECASE,
 )
 # Small models repeat the caller's words for a lower band: "핵심을 벗어났거나 내용이 부족한 답변" beside a 7.
