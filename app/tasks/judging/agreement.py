@@ -11,6 +11,7 @@ FAIR = 6  # from here on the answer has not missed its question, whatever it lac
 _PRAISE = re.compile(
     r"(?:매우|아주|정말|상당히|꽤|굉장히)\s*(?:잘|좋|훌륭|정확|구체|명확|논리|인상|우수|뛰어|깊)"
     r"|잘\s*(?:설명|답변|정리|이해|표현|작성|대답|알고|보여|드러|짚|언급|제시)(?!하지|되지|하려면|하기|해야|할\s*수|해\s*주|드리지|되어야|할\s*필요)"
+    r"|칭찬(?:합니다|하지만|하며|하고|받을|할\s*만)"
     r"|(?:훌륭|탁월|우수|완벽|인상적|모범적)(?:한|합니다|했|하게|하며|하고|이|입니다)"
     r"|(?:정확|명확|구체적|논리적|체계적|충실|적절)(?:하게|히|으로)\s*(?:잘\s*)?(?:설명|답변|이해|제시|언급|정리|짚|표현|전달|서술)(?:하셨|했습|하였|하고\s*있|되어\s*있|해\s*주셨|한\s*점)"
     r"|(?:excellent|outstanding|impressive|great|very\s+good|well[- ](?:explained|structured))\s",
@@ -48,7 +49,7 @@ def contradiction(text: str, score: int) -> str | None:
     for pattern in _unfit(score):
         for found in pattern.finditer(text):
             rest = text[found.end() : _end_of_sentence(text, found.end())]
-            if not _denied(rest):
+            if found.group().endswith("지만") or not _denied(rest):  # "…지만" stands, whatever comes after it
                 return found.group().strip()
     return None
 
