@@ -1,4 +1,4 @@
-"""Whether a model knows the better of two answers when it sees both: more than any score of one answer can know.
+"""Whether a model tells the better of two answers when it sees both, which is easier than to score one by itself.
 
     ENGINE=embedded python -m evals.compared thin wrong
 

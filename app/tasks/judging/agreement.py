@@ -30,7 +30,7 @@ _BLAME = re.compile(
     # Whatever it is said of: a word of the candidate's own story costs a second try at the most, blame the score.
     r"|(?:부족|미흡|모호|부정확|불분명|불성실|무관|동떨어|관련(?:이|성이)?\s*없|아쉽|아쉬|누락|빠져|빠졌|빠진|피상|추상적|얕|틀렸|틀린|벗어)"
     r"(?!\S{0,3}\s*(?:점|부분|내용)?(?:이|은|도)?\s*(?:없|않))"
-    r"|(?:wrong|incorrect|insufficient|inadequate|poor|irrelevant|lacks?|missing|vague|unclear)\b",
+    r"|\b(?:wrong|incorrect|insufficient|inadequate|poor|irrelevant|lacks?|missing|vague|unclear)\b",
     re.IGNORECASE,
 )
 # Small models repeat the caller's words for a lower band: "핵심을 벗어났거나 내용이 부족한 답변" beside a 7.
