@@ -2,8 +2,10 @@
 
 import asyncio
 import gc
+import itertools
 import signal
 import socket
+from contextlib import suppress
 from types import FrameType
 from typing import Any, cast
 
@@ -19,6 +21,8 @@ log = structlog.get_logger("server")
 
 _KEEP_ALIVE = 75  # seconds; longer than the 60 that proxies usually keep an idle connection, so that they close it
 _BACKLOG = 2048
+_TURN = 1.0  # seconds between two turns of the server: the Date header says the second
+_TICKS = 10  # what uvicorn calls that: it renews the header in every tenth of its own
 _YOUNG = 10_000  # objects that may be made before the young are looked through for garbage
 
 
@@ -30,6 +34,7 @@ class DrainingServer(uvicorn.Server):
         self._drain = drain
         self._delay = delay
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._told = asyncio.Event()
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Run until told to end."""
@@ -48,11 +53,26 @@ class DrainingServer(uvicorn.Server):
         gc.freeze()
         gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])
 
+    async def main_loop(self) -> None:
+        """Take a turn each second, and when told to end.
+
+        Uvicorn takes ten to notice that it was: a third of the CPU of a service that has nothing to do (measured).
+        """
+        for tick in itertools.count(0, _TICKS):
+            self._told.clear()
+            if await self.on_tick(tick):
+                return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_TURN):
+                    await self._told.wait()
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal begins the drain; the second ends it."""
         if self._drain.draining or not self.started or self._loop is None:
             self.force_exit = self._drain.draining
             super().handle_exit(sig, frame)
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._told.set)
             return
         self._drain.begin()
         log.info("draining", signal=signal.Signals(sig).name, delay=self._delay)
@@ -61,6 +81,7 @@ class DrainingServer(uvicorn.Server):
 
     def _end(self) -> None:
         self.should_exit = True
+        self._told.set()
 
 
 def make_server(app: Any, drain: Drain, limits: Limits, at_once: AtOnce | None = None) -> DrainingServer:

@@ -35,10 +35,10 @@ def find_flags(text: str) -> tuple[Flag, ...]:
     """
     seen = visible(text)
     plain = folded(seen)
-    found = [Flag("hidden_text", *one.span()) for one in _HIDDEN.finditer(text)]
+    found = [Flag("hidden_text", *one.span()) for one in _HIDDEN.finditer(text)] if _MAY_HIDE.search(text) else []
     found += [Flag(kind, *plain.origin(start, end)) for kind, start, end in _matches(plain.text)]
     found += [Flag("encoded", *seen.origin(start, end)) for start, end in _encoded(seen.text)]
-    if len(plain.text) >= _BLOCK:
+    if len(plain.text) >= _BLOCK and _LETTER.search(plain.text):
         turned = codecs.encode(plain.text, "rot13")
         found += [
             Flag("encoded", *plain.origin(*one.span()))
@@ -86,6 +86,11 @@ _HIDDEN = re.compile(
     r"|(?<=\w)[\u200b-\u200d\u2060-\u2064\u3164\ufeff\u034f]+(?=\w)"
     r"|[\u200b-\u200d\u2060-\u2064\u3164\ufeff]{4,}|[\ufe00-\ufe0f\U000e0100-\U000e01ef]{2,}"
 )
+# One character of what it looks for; most texts have none, and to see that takes a tenth.
+_MAY_HIDE = re.compile(
+    r"[\u034f\u200b-\u200d\u202a-\u202e\u2060-\u2069\u3164\ufe00-\ufe0f\ufeff\U0001f3f4\U000e0000-\U000e01ef]"
+)
+_LETTER = re.compile(r"[a-z]")  # what rot13 turns, of folded text
 _NEAR = 16  # hidden characters within this many of each other are one attempt
 
 _BLOCK = 24

@@ -23,7 +23,7 @@ _ASKING: Mapping[str, str] = {
 _KNOWN = frozenset({"/health", "/health/live", "/health/ready", "/metrics", "/v1/models", "/docs", "/openapi.json"})
 REQUEST_ID = b"x-request-id"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
-_DRAWN = 24  # bytes
+_DRAWN = 32  # bytes: as many random ones cost what eight do
 _LOOK = 0.5  # seconds between two looks at the event loop's clock
 
 
@@ -58,12 +58,12 @@ class Observer:
         """The same without spans, and nobody's current one; ``given``: the caller's ``X-Request-Id``."""
         task = _ASKING.get(path, "")
         route = path if task or path in _KNOWN else UNKNOWN_ROUTE
-        drawn = os.urandom(_DRAWN).hex()  # once: for its own name, if the caller gave none, and for its generation's
+        drawn = os.urandom(_DRAWN).hex()  # once: for its own name, if the caller gave none, and two generations'
         usable = given is not None and _REQUEST_ID.fullmatch(given)
-        record = RequestRecord(usable.group().decode() if usable else drawn[16:], path, route, task, self.metrics)
-        record.suffix = drawn[:16]
+        record = RequestRecord(usable.group().decode() if usable else drawn[32:], path, route, task, self.metrics)
+        record.suffix = drawn[:32]
         if not usable:
-            record.prefix = drawn[16:32]
+            record.prefix = drawn[32:48]
         return record
 
     def end(self, record: RequestRecord, key_name: str) -> None:

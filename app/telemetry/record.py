@@ -98,7 +98,7 @@ class RequestRecord:
         shared: Whether the answer was made for an identical request.
         metrics: Where to count; None if nobody counts.
         spans: The request's trace; None if nobody traces.
-        suffix: 16 random hex digits for the name of its next generation; empty: they are still to be drawn.
+        suffix: 16 random hex digits each for the names of its next generations; empty: they are still to be drawn.
     """
 
     __slots__ = (
@@ -162,7 +162,8 @@ class RequestRecord:
         Its name has 32 hex digits, always: SGLang matches ids by prefix when it aborts, so no name may be the beginning
         of another; and the same request may come twice at a time, so its own id alone would not do.
         """
-        suffix, self.suffix = self.suffix or os.urandom(8).hex(), ""
+        drawn = self.suffix or os.urandom(_ID_HALF // 2).hex()
+        suffix, self.suffix = drawn[:_ID_HALF], drawn[_ID_HALF:]
         generated = Generated(self.engine_id + suffix, request, streamed=streamed)
         self.generations.append(generated)
         if self.spans is not None:

@@ -48,6 +48,13 @@ def test_a_draining_service_says_so_and_still_answers(engine: Simulator) -> None
         assert service.process.wait(10) == 0
 
 
+def test_the_date_of_an_answer_follows_the_clock(engine: Simulator) -> None:
+    with service_of(engine) as service:
+        service.wait_healthy()
+        first = httpx2.get(f"{service.url}/health/live").headers["date"]
+        wait_until(lambda: httpx2.get(f"{service.url}/health/live").headers["date"] != first, 5, "another second")
+
+
 def test_what_runs_is_finished(engine: Simulator) -> None:
     with service_of(engine) as service, ThreadPoolExecutor(2) as pool:
         service.wait_healthy()

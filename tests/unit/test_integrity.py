@@ -1,6 +1,7 @@
 """Attempts to steer the judge are found however they are disguised, where they stand; honest answers raise nothing."""
 
 import itertools
+import re
 import time
 import unicodedata
 from collections.abc import Callable
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.core.attack_patterns import FLAG_KINDS, PHRASES, FlagKind, Phrases
+from app.core.attack_patterns import ENGLISH, FLAG_KINDS, PHRASES, FlagKind, Phrases
 from app.core.defuse import defuse
 from app.core.integrity import find_flags
 from evals.integrity import count, honest_answers, injections
@@ -182,6 +183,18 @@ def test_most_attacks_are_caught_and_few_honest_answers_flagged() -> None:
     assert count(answers, "tune").share <= 0.01
 
 
+HIDING = [
+    *(0x034F, 0x3164, 0xFEFF, *range(0x200B, 0x200E), *range(0x2060, 0x2065)),
+    *(*range(0x202A, 0x202F), *range(0x2066, 0x206A)),
+    *(*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0), *range(0xE0000, 0xE0080)),
+]
+
+
+def test_each_character_that_hides_something_is_found_within_a_word() -> None:
+    missed = [hex(code) for code in HIDING if _kinds(f"자{chr(code) * 4}바") != {"hidden_text"}]
+    assert missed == []
+
+
 HINTED = [phrases for phrases in PHRASES if phrases.hint]
 
 
@@ -190,3 +203,8 @@ HINTED = [phrases for phrases in PHRASES if phrases.hint]
 def test_no_attack_lacks_the_hint_without_which_nobody_looks_for_it(found: tuple[Phrases, str]) -> None:
     phrases, text = found
     assert phrases.may_be_in(text)
+
+
+@given(st.one_of([st.from_regex(one.pattern) for one in ENGLISH]))
+def test_no_attack_in_english_could_be_turned_by_thirteen_letters_and_hold_none(text: str) -> None:
+    assert re.search("[a-z]", text)

@@ -9,7 +9,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
-from app.tasks.judging.similar import share_within
+from app.tasks.judging.similar import lies_within
 
 GateName = Literal["empty", "noise", "unscorable", "evasion", "repeats_question", "one_word", "too_short"]
 
@@ -124,7 +124,7 @@ def _none(question: str, answer: str) -> GateName | None:
     if _evades(answer):
         return "evasion"
     short = len(answer) < 2 * len(question)
-    if short and share_within(answer, question) >= _REPEATED:
+    if short and lies_within(answer, question, _REPEATED):
         return "repeats_question"
     if len(answer.split()) == 1 and len(letters) < _WORD:
         return "one_word"

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.tasks.judging.policy import ALIKE
-from app.tasks.judging.similar import share_within, similarity
+from app.tasks.judging.similar import lies_within, share_within, similarity
 
 QUESTION = "자바의 가비지 컬렉션을 설명해 주세요."
 words = st.text(alphabet="가나다라 마바사?.,abc", max_size=40)
@@ -26,6 +26,11 @@ def test_a_text_is_the_same_as_itself(text: str) -> None:
 def test_a_part_is_wholly_within_what_it_is_a_part_of(part: str, rest: str) -> None:
     assert 0 <= share_within(part, rest) <= 1
     assert share_within("캐시" + "를 쓴다", f"{rest} 캐시를 쓴다") == 1
+
+
+@given(words, words, st.sampled_from([0.25, 0.5, 1.0]))
+def test_whether_a_text_lies_within_another_is_told_by_its_share(part: str, whole: str, least: float) -> None:
+    assert lies_within(part, whole, least) == (share_within(part, whole) >= least)
 
 
 @pytest.mark.parametrize(
