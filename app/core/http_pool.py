@@ -116,7 +116,7 @@ class HttpPool:
         """Send one request and hold its response while the body runs.
 
         Leaving before the answer is complete cuts the connection, which tells the engine to stop. So do ``limit``
-        seconds, if there are any for the whole of it.
+        seconds, if there are any for the whole of it: then it is there to be read when it is whole, be they infinite.
 
         Raises:
             TimedOut: they are over; reading the answer raises it, too.

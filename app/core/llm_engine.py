@@ -5,6 +5,7 @@ What is read while it is written is streamed. A plain chat is not, where the eng
 neither SGLang nor llama.cpp stops at once when the client of a plain request leaves.
 """
 
+import math
 import time
 from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
@@ -260,8 +261,9 @@ class LLMEngine:
         address = self._address()
         watch = Watch(generation, streamed=True)
         left, tokens = True, None  # left before its end, as far as we know
+        limit = math.inf if generation.max_tokens == 1 else None  # its token and its end wake one up once
         try:
-            async with self._exchange(address, generation, watch) as response:
+            async with self._exchange(address, generation, watch, stream=True, limit=limit) as response:
                 if response.status != _OK:
                     left = False
                     raise refusal_in(await response.read(), self._profile, response.status)
@@ -290,7 +292,8 @@ class LLMEngine:
         left, started, said = True, time.monotonic(), None
         time_left, patience = deadline.expires_at - started, self._pace.patience(generation.max_tokens)
         try:
-            async with self._exchange(address, generation, watch, limit=min(time_left, patience)) as response:
+            limit = min(time_left, patience)
+            async with self._exchange(address, generation, watch, stream=False, limit=limit) as response:
                 if response.status != _OK:
                     left = False
                     raise refusal_in(await response.read(), self._profile, response.status)
@@ -314,10 +317,9 @@ class LLMEngine:
             watch.end(said)
 
     def _exchange(
-        self, address: Address, generation: Generation, watch: Watch, *, limit: float | None = None
+        self, address: Address, generation: Generation, watch: Watch, *, stream: bool, limit: float | None
     ) -> Exchange:
-        """Streamed unless it has a limit: only then is the whole answer waited for."""
-        body = self._wire.body(generation, watch.name, stream=limit is None)
+        body = self._wire.body(generation, watch.name, stream=stream)
         headers = watch.headers(self._headers)
         return self._pool.exchange("POST", address, _PATH, headers=headers, body=body, limit=limit)
 
