@@ -4,6 +4,8 @@ import pytest
 
 from app.schemas.interview import Action
 from app.tasks.structured import Policy
+from evals.integrity import SPLITS, Split
+from evals.referenced import references
 from evals.scoring.bars import Findings, bars
 from evals.scoring.figures import (
     Scores,
@@ -346,3 +348,9 @@ def test_a_part_of_the_suite_is_spread_over_all_of_it() -> None:
     injections = load_suite(SHIPPED, "held-out").injections
     kinds = {one.kind for one in injections}
     assert {one.kind for one in spread_over_kinds(injections, len(kinds))} == kinds
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_each_technical_question_has_a_reference(split: Split) -> None:
+    asked = {one.question for one in load_suite(SHIPPED, split).questions if one.phase == "TECHNICAL"}
+    assert asked <= set(references())
