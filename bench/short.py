@@ -2,7 +2,8 @@
 
 A request is compared with the plain service's: both are mostly Python. A chunk is half the kernel's, and kernels and
 the machines below them differ: the same code took 0.13 times the plain service's chunk on one machine and 0.19 times on
-another. Raw proxy does the same reads and writes, so a chunk is compared with its.
+another. Raw proxy does the same reads and writes, so a chunk is compared with its. It has our connections to an engine,
+so what makes those dearer for both is seen in a request only; ``make bench`` compares with gateways of others.
 
 Two gateways are measured in turn, many times and briefly. Whatever else a machine does makes both dearer at that time,
 by caches that are lost and by clocks that sink; so each round is a ratio of its own, and the median of these counts.

@@ -43,10 +43,10 @@ def with_references(asked: tuple[Message, ...], known: Mapping[str, str]) -> tup
     Raises:
         KeyError: a question has none.
     """
-    return tuple(one if one.role != "user" else replace_words(one, known) for one in asked)
+    return tuple(one if one.role != "user" else _with_reference(one, known) for one in asked)
 
 
-def replace_words(one: Message, known: Mapping[str, str]) -> Message:
+def _with_reference(one: Message, known: Mapping[str, str]) -> Message:
     """The same for one message that shows a question and an answer."""
     question, _, rest = one.content.removeprefix(_ASKED).partition(_ANSWERED)
     return Message(one.role, f"{_ASKED}{question}\n\n[정답]\n{known[question]}{_ANSWERED}{rest}")
