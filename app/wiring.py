@@ -34,6 +34,7 @@ from app.engines.supervisor import Supervisor
 from app.tasks.chat import ChatDefaults
 from app.tasks.feedback import FEEDBACK
 from app.tasks.interview import interview_step
+from app.tasks.judging.doubt import GRAMMAR as DOUBT_GRAMMAR
 from app.tasks.judging.rubric import GRAMMAR as DIGIT_GRAMMAR
 from app.tasks.report import REPORT
 from app.tasks.structured import Policy
@@ -191,7 +192,7 @@ def _grammars(settings: Settings) -> list[str]:
     tasks = (FEEDBACK, interview_step(settings.interview_order), REPORT)
     languages = policy_of(settings).languages
     wanted = [grammar for task in tasks for language in languages for grammar in task.grammars(language)]
-    return [DIGIT_GRAMMAR, *dict.fromkeys(wanted)]
+    return [DIGIT_GRAMMAR, DOUBT_GRAMMAR, *dict.fromkeys(wanted)]
 
 
 def policy_of(settings: Settings) -> Policy:

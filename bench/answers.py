@@ -39,6 +39,7 @@ _EVENT: Mapping[str, Any] = {
     "model": "bench",
 }
 _QUESTIONS = 8  # of a report
+_MEASURED = (tuple("012345"), ("Yes", "No"))  # what is asked for one token
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +160,8 @@ def record(needle: str, text: str) -> bytes:
     pieces = [_event([_choice({"reasoning_content": None, "role": "assistant", "content": ""})])]
     for token in tokens:
         delta = {"reasoning_content": None, "content": token}
-        pieces.append(_event([_choice(delta, logprobs=_digit(token) if text.isdecimal() else None)]))
+        options = next((all_of for all_of in _MEASURED if text in all_of), None)
+        pieces.append(_event([_choice(delta, logprobs=_likely(token, options) if options else None)]))
     stop = _choice({"reasoning_content": None}, finish_reason="stop", matched_stop=151645)
     usage = {
         "prompt_tokens": 1412,
@@ -195,10 +197,10 @@ def _event(choices: Sequence[Mapping[str, Any]], **rest: object) -> bytes:
     return f"data: {_json({**_EVENT, 'choices': choices, **rest})}\n\n".encode()
 
 
-def _digit(token: str) -> Mapping[str, Any]:
-    """What an engine says about the digits that it could have written."""
-    options = [{"token": str(n), "bytes": [48 + n], "logprob": 0.0 if str(n) == token else -100.0} for n in range(6)]
-    return {"content": [{"token": token, "bytes": [ord(token)], "logprob": 0.0, "top_logprobs": options}]}
+def _likely(token: str, options: Sequence[str]) -> Mapping[str, Any]:
+    """What an engine says about the tokens that it could have written."""
+    told = [{"token": one, "bytes": [*one.encode()], "logprob": 0.0 if one == token else -100.0} for one in options]
+    return {"content": [{"token": token, "bytes": [*token.encode()], "logprob": 0.0, "top_logprobs": told}]}
 
 
 def _json(value: object) -> str:
@@ -206,7 +208,7 @@ def _json(value: object) -> str:
 
 
 def _said() -> Mapping[str, str]:
-    """Answers by a text that only their requests hold; of the contracts, or of the rubric where one digit is asked."""
+    """Answers by a text that only their requests hold; of the contracts, or of what is asked for one token."""
     turn = TURNS[1]
     step = {"action": turn.action, "message": turn.message, "evaluation": turn.evaluation, "thought": turn.thought}
     summary = {
@@ -217,6 +219,7 @@ def _said() -> Mapping[str, str]:
     }
     return {
         "숫자 하나만 씁니다": "3",
+        "Answer only Yes or No": "Yes",
         "- improvement_suggestion:": _json(
             {"score": SCORE, "feedback": FEEDBACK, "improvement_suggestion": SUGGESTION}
         ),

@@ -176,7 +176,11 @@ def script(*, plainly: bool) -> dict[str, Any]:
         lines: dict[str, Any] = {"needsFollowUp": _json(feedback)}
     else:
         feedback = {"score": SCORE, "feedback": FEEDBACK, "improvement_suggestion": SUGGESTION}
-        lines = {"숫자 하나만 씁니다": "3", "improvement_suggestion:": _json(feedback, compact=True)}
+        lines = {
+            "숫자 하나만 씁니다": "3",
+            "Answer only Yes or No": "Yes",
+            "improvement_suggestion:": _json(feedback, compact=True),
+        }
     for turn in reversed(TURNS):  # a later prompt holds the earlier answers too
         said = {"action": turn.action, "message": turn.message, "evaluation": turn.evaluation, "thought": turn.thought}
         if plainly:

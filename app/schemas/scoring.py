@@ -16,6 +16,15 @@ class ScoreMeta(BaseModel):
         description="Probability of each level of the rubric (0 to 5).", examples=[{"3": 0.31, "4": 0.52, "5": 0.17}]
     )
     entropy: float = Field(ge=0, description="Of the distribution, in bits: 0 sure, 2.58 no idea.", examples=[1.2])
+    doubt: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Probability that what is said is false or, in a personal answer, not to be trusted; it changes no "
+        "score, and from a third on a review is recommended. Null if not asked: less than 5 is expected, or a step is "
+        "decided.",
+        examples=[0.12],
+    )
     method: str = Field(
         description="`expected value of one token`, `mean of 5 samples`, `gate`, `inside the JSON` (not measured: the "
         "model's own number) or `none`.",

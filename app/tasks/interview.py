@@ -115,7 +115,10 @@ async def _rule(slot: Slot, call: Call, *, order: Order) -> Ruling[StepAnswer]:
     rules = Rules(case, stopped=last is not None and last.stopped is not None)
     measured = None
     if rules.score_matters:  # else every score allows the same steps, and the candidate is waiting
-        measured = await measure(slot, case, last, call.spoken, call.patience, priority=Priority.INTERVIEW_STEP)
+        # Whether it is true does not change what is asked next, and the candidate is waiting.
+        measured = await measure(
+            slot, case, last, call.spoken, call.patience, priority=Priority.INTERVIEW_STEP, doubting=False
+        )
     decision = rules.decide(measured.meta.expected if measured else None)
     marks: dict[str, Any] = {
         "judged": judged(case),

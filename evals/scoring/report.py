@@ -120,11 +120,12 @@ def _ranked(name: str, scores: Scores) -> Sequence[object]:
 
 def _grades(results: Sequence[Graded]) -> str:
     rows = [
-        (grade, f.answers, f.mean, f.lowest, f.highest, f.gated, f.review, f.entropy, f.found)
+        (grade, f.answers, f.mean, f.lowest, f.highest, f.passed, f.unseen, f.gated, f.review, f.entropy, f.found)
         for grade, f in grade_figures(results).items()
         if f.answers
     ]
-    head = ("grade", "answers", "mean", "lowest", "highest", "gated", "review", "entropy (bits)", "cut out right")
+    scored = ("mean", "lowest", "highest", "pass", "pass, no review")
+    head = ("grade", "answers", *scored, "gated", "review", "entropy (bits)", "cut out right")
     return table(head, rows)
 
 

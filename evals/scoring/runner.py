@@ -27,10 +27,13 @@ _AWAY = 300.0  # seconds to wait for an engine that went away, instead of failin
 # What the score of an answer depends on; the words that are written to it depend on all of these and more.
 _JUDGING = (
     "tasks/judging/case.py",
+    "tasks/judging/choice.py",
+    "tasks/judging/doubt.py",
     "tasks/judging/gates.py",
     "tasks/judging/integrity.py",
     "tasks/judging/labels.py",
     "tasks/judging/measure.py",
+    "tasks/judging/plainly.py",
     "tasks/judging/rubric.py",
     "tasks/judging/similar.py",
     "tasks/judging/rubrics/*.toml",

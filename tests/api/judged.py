@@ -4,9 +4,11 @@ import json
 from collections import Counter
 from typing import Any
 
+from app.tasks.judging.doubt import GRAMMAR as BELIEF
+from app.tasks.judging.rubric import GRAMMAR as DIGIT
 from tests.simulator.sim_harness import CHAT, Simulator
 
-MEASURING = '"max_tokens":1,'  # in the raw body of a measuring call, for faults that are to hit only those
+MEASURING = '"max_tokens":1,'  # in the raw body of a call for one token, for faults that are to hit only those
 BROKEN_MEASURE: dict[str, Any] = {"kind": "abort", "tokens": 0, "match": MEASURING}
 
 
@@ -23,7 +25,12 @@ def last_heard(engine: Simulator) -> float:
 
 def measuring(engine: Simulator) -> list[Any]:
     """The calls that measured an answer."""
-    return [body for body in bodies(engine) if body["max_tokens"] == 1]
+    return [body for body in bodies(engine) if body["max_tokens"] == 1 and body["ebnf"] == DIGIT]
+
+
+def doubting(engine: Simulator) -> list[Any]:
+    """The calls that asked whether an answer is to be believed."""
+    return [body for body in bodies(engine) if body["max_tokens"] == 1 and body["ebnf"] == BELIEF]
 
 
 def asking(engine: Simulator) -> list[Any]:

@@ -1,10 +1,12 @@
 """Whatever an engine does to an answer, the caller gets a legal one in time, from two generations at most.
 
-Before them there may be one call of one token that measures the answer; a report has a review for each question.
+Before them there may be a call of one token that measures the answer, and one that asks whether it is to be believed; a
+report has a review for each question.
 """
 
 import json
 import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -14,6 +16,8 @@ from pydantic import BaseModel
 from app.schemas.feedback import FeedbackResponse
 from app.schemas.interview import InterviewStepResponse
 from app.schemas.report import ReportResponse
+from app.tasks.judging.doubt import GRAMMAR as BELIEF
+from app.tasks.judging.rubric import GRAMMAR as DIGIT
 from tests.api.judged import bodies, last_heard, tries
 from tests.simulator.sim_harness import FAST, Simulator, running
 from tests.support.prompts import feedback_prompt, report_prompt, step_prompt
@@ -75,12 +79,16 @@ def ask(service: Service, engine: Simulator, path: str, *, live: bool = False) -
     body: dict[str, Any] = json.loads(answer.text.rpartition("event: result\ndata: ")[2]) if live else answer.json()
     model.model_validate(body)
     calls = bodies(engine, before)
-    measured, asked = [call for call in calls if call["max_tokens"] == 1], [c for c in calls if c["max_tokens"] > 1]
+    asked = [call for call in calls if call["max_tokens"] > 1]
+    measured = Counter(call["ebnf"] for call in calls if call["max_tokens"] == 1)
     assert max(tries(asked).values()) <= 2, tries(asked)
     # An engine that only fails is left alone in the end; what it was not asked for any more is told.
     left_out = [repair for repair in body["meta"]["repaired"] if "not given" in repair]
     assert len(tries(asked)) == MOST_ASKED[path] or left_out
-    assert len(measured) <= 1  # of the two answers in a report one is no answer, so nobody has to be asked about it
+    assert set(measured) <= {DIGIT, BELIEF}
+    assert (
+        max(measured.values(), default=0) <= 1
+    )  # of the two answers in a report one is no answer, so nobody has to be asked about it
     assert max(tries(asked).values()) <= body["meta"]["attempts"] <= 2
     return body, seconds
 

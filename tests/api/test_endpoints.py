@@ -27,7 +27,7 @@ def test_feedback_passes_from_six_on(api_service: Service, api_engine: Simulator
 
 
 def test_an_answer_that_breaks_the_contract_is_asked_for_once_more(api_service: Service, api_engine: Simulator) -> None:
-    api_engine.script("4", '{"score":7,"feedback":"잘려 버린', words(score=7, **TEXT))
+    api_engine.script("4", "Yes", '{"score":7,"feedback":"잘려 버린', words(score=7, **TEXT))
     answer = FeedbackResponse.model_validate(api_service.post("/api/feedback", feedback_prompt()).json())
     assert (answer.score, answer.meta.attempts, answer.meta.repaired) == (7, 2, [])
 
@@ -42,7 +42,7 @@ def test_two_answers_that_break_the_contract_are_closed_and_marked(api_service: 
 def test_a_measured_score_stands_in_an_answer_that_had_to_be_closed(
     api_service: Service, api_engine: Simulator
 ) -> None:
-    api_engine.script("5", "{", "{")
+    api_engine.script("5", "Yes", "{", "{")
     answer = FeedbackResponse.model_validate(api_service.post("/api/feedback", feedback_prompt()).json())
     assert (answer.meta.attempts, answer.score, answer.is_passed) == (2, 9, True)
     assert "feedback: not given by the model" in answer.meta.repaired

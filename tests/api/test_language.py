@@ -6,6 +6,7 @@ import pytest
 
 from app.tasks.feedback import FEEDBACK
 from app.tasks.interview import MESSAGE_FIRST, THOUGHT_FIRST
+from app.tasks.judging.doubt import GRAMMAR as BELIEF
 from app.tasks.judging.rubric import GRAMMAR as DIGIT
 from app.tasks.report import REPORT
 from tests.api.judged import bodies
@@ -44,7 +45,7 @@ def test_the_engine_knows_every_grammar_when_the_service_is_ready(fresh_engine: 
     with service_on(fresh_engine) as service:
         service.wait_healthy()
         tasks = (FEEDBACK, MESSAGE_FIRST, REPORT)
-        wanted = {grammar for task in tasks for grammar in task.grammars("ko")} | {DIGIT}
+        wanted = {grammar for task in tasks for grammar in task.grammars("ko")} | {DIGIT, BELIEF}
         known = grammars(fresh_engine)
         assert set(known) == wanted
         assert len(known) == len(wanted)
@@ -74,4 +75,4 @@ def test_no_call_asks_for_a_grammar_that_the_engine_has_not_seen(
 ) -> None:
     assert api_service.post(path, prompt).status_code == 200
     tasks = (FEEDBACK, MESSAGE_FIRST, REPORT)
-    assert set(grammars(api_engine)) <= {grammar for task in tasks for grammar in task.grammars("ko")} | {DIGIT}
+    assert set(grammars(api_engine)) <= {grammar for task in tasks for grammar in task.grammars("ko")} | {DIGIT, BELIEF}

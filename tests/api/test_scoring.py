@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from app.tasks.judging.doubt import WORTH_ASKING
 from app.tasks.judging.rubric import SCORES, to_score
-from tests.api.judged import BROKEN_MEASURE, MEASURING, asking, bodies, measuring, words
+from tests.api.judged import BROKEN_MEASURE, MEASURING, asking, doubting, measuring, words
 from tests.simulator.sim_harness import FAST, Simulator
 from tests.support.prompts import GOOD_ANSWER, feedback_prompt, step_prompt
 from tests.support.service import Service
@@ -57,7 +58,7 @@ def test_a_score_follows_from_its_distribution_and_the_pass_from_the_score(api_s
 def test_each_digit_is_the_middle_of_a_band_of_the_caller(
     api_service: Service, api_engine: Simulator, digit: int
 ) -> None:
-    api_engine.script(str(digit), "{", "{")
+    api_engine.script(str(digit), *(["Yes"] if SCORES[digit] >= WORTH_ASKING else []), "{", "{")
     body = api_service.post(FEEDBACK, feedback_prompt()).json()
     assert abs(adds_up(score_of(body)) - SCORES[digit]) < 1
     assert body["score"] == math.floor(score_of(body)["expected"] + 0.5)
@@ -65,11 +66,30 @@ def test_each_digit_is_the_middle_of_a_band_of_the_caller(
 
 def test_one_call_measures_and_one_call_speaks(api_service: Service, api_engine: Simulator) -> None:
     body = api_service.post(FEEDBACK, feedback_prompt()).json()
-    measured, said = bodies(api_engine)
+    (measured,), (said,) = measuring(api_engine), asking(api_engine)
     assert (measured["max_tokens"], measured["logprobs"], measured["top_logprobs"]) == (1, True, 20)
     assert GOOD_ANSWER in measured["messages"][-1]["content"]
     assert f"{body['score']}점" in said["messages"][-1]["content"]
     assert body["meta"]["usage"]["completion_tokens"] > 1
+
+
+@pytest.mark.parametrize("believed", ["Yes", "No"])
+def test_a_person_should_look_at_a_good_score_that_is_not_believed(
+    api_service: Service, api_engine: Simulator, believed: str
+) -> None:
+    api_engine.script("4", believed, "{", "{")
+    body = api_service.post(FEEDBACK, feedback_prompt()).json()
+    (asked,) = doubting(api_engine)
+    assert GOOD_ANSWER in asked["messages"][-1]["content"]
+    assert (score_of(body)["doubt"] > 0.5, score_of(body)["review_recommended"]) == (believed == "No",) * 2
+    assert body["is_passed"]
+
+
+def test_a_step_asks_nobody_whether_the_answer_is_believed(api_service: Service, api_engine: Simulator) -> None:
+    asked = {"history": history(*ANSWERS[:4]), "phase": "TECHNICAL", "follow_up_count": 0}
+    api_engine.script("4", "{", "{")
+    body = api_service.post(STEP, {**step_prompt(), **asked}).json()
+    assert (len(measuring(api_engine)), doubting(api_engine), score_of(body)["doubt"]) == (1, [], None)
 
 
 def test_the_bar_of_a_pass_is_the_operators(shared_engine: Simulator) -> None:

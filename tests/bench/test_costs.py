@@ -119,7 +119,8 @@ def test_a_short_run_counts_what_each_task_asks_of_the_engine() -> None:
         re.MULTILINE,
     )
     assert [path for path, _, _ in found] == list(TASKS)
-    assert [calls for _, calls, _ in found] == ["2.0", "2.0", "17.0"]  # a measurement for each answer, then the words
+    # A measurement for each answer and, but for a step, whether it is believed; then the words.
+    assert [calls for _, calls, _ in found] == ["3.0", "2.0", "25.0"]
     assert all(int(chunks) > 50 for _, _, chunks in found)
 
 

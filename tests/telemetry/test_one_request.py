@@ -150,7 +150,7 @@ def test_paths_of_callers_make_no_labels(service: Service) -> None:
 
 def test_metrics_count_what_happened(service: Service, engine: Simulator) -> None:
     before = Figures(service)
-    engine.script("4", '{"score":7,"feedback":"' + "같은 말을 합니다. " * 60)
+    engine.script("4", "Yes", '{"score":7,"feedback":"' + "같은 말을 합니다. " * 60)
     service.post("/api/feedback", feedback_prompt())
     after = Figures(service)
 
@@ -161,7 +161,7 @@ def test_metrics_count_what_happened(service: Service, engine: Simulator) -> Non
     assert more("http_server_request_duration_seconds_count", http_route="/api/feedback") == 1
     assert more("llm_service_time_to_first_token_seconds_count", task="feedback") == 1
     assert more("llm_service_time_to_first_sentence_seconds_count", task="feedback") == 1
-    assert more("gen_ai_client_operation_duration_seconds_count", task="feedback") == 3
+    assert more("gen_ai_client_operation_duration_seconds_count", task="feedback") == 4
     assert more("llm_service_runaways_total", task="feedback") == 1
     assert more("llm_service_decision_records_total", outcome="written") == 1
     assert after.value("llm_service_engine_up") == 1

@@ -102,6 +102,13 @@ def test_answers_to_different_questions_are_no_pair() -> None:
     assert pair_figures(measured_scores(results)).all == Tally()
 
 
+def test_of_those_that_pass_those_that_nobody_is_told_to_look_at_are_counted() -> None:
+    looked_at = graded("wrong", 7, "other")
+    looked_at = looked_at.model_copy(update={"judged": looked_at.judged.model_copy(update={"review": True})})
+    wrong = grade_figures([graded("wrong", 5.5), looked_at, graded("wrong", 5.4, "third")])["wrong"]
+    assert (wrong.passed, wrong.unseen) == (2, 1)
+
+
 def test_grades_are_summed_up_without_the_scores_that_are_missing() -> None:
     figures = grade_figures([graded("solid", 6), graded("solid", 8, "other"), graded("solid", None, "third")])
     solid = figures["solid"]

@@ -1,8 +1,8 @@
 """The score of an answer, measured: one constrained digit, and the mean of what the model holds likely there.
 
 Asked for inside a long JSON after the caller's example, a score is the example's (docs/scoring.md has the figures).
-Asked alone, as one token about the quoted answer, the same model tells answers apart, and the mean of the digits'
-probabilities tells them apart better than the digit it would choose (Wang, Zhang, Choi 2025, arXiv 2503.03064).
+Asked alone, as one token about the quoted answer, the same model tells answers apart. Whether an answer that does well
+is to be believed is asked by itself, and changes no score.
 """
 
 import math
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from app.core.deadline import Deadline
-from app.core.generation import Generation, Message, Priority, Sampling, Usage
+from app.core.generation import Message, Priority, Usage
 from app.core.integrity import Flag
 from app.core.llm_engine import Slot
 from app.core.prompt_builder import Language
@@ -20,18 +20,17 @@ from app.errors import ServiceError
 from app.schemas.scoring import ScoreMeta
 from app.tasks.attempt import Patience
 from app.tasks.judging.case import Case, Exchange
+from app.tasks.judging.choice import choose
+from app.tasks.judging.doubt import DOUBTED, WORTH_ASKING, doubt
 from app.tasks.judging.gates import Gate, gate
 from app.tasks.judging.plainly import plainly
-from app.tasks.judging.rubric import DIGITS, GRAMMAR, Rubric, messages, rubric_for, scale, to_score, whole_prompt
+from app.tasks.judging.rubric import CHOICE, Rubric, messages, rubric_for, scale, to_score, whole_prompt
 
 log = structlog.get_logger("measure")
 
-_ALTERNATIVES = 20  # likeliest tokens asked for: room for the six digits among what the grammar forbids
-_SAMPLES = 5  # digits drawn from an engine that tells no probabilities
 _SHARE = 0.35  # of the time that is left: a measurement must leave enough for the words
 # Standard deviation on the scale of 0-10 from which a person should look: more than one band of two points either way.
 _WIDE = 2.4
-_NEUTRAL = Sampling(temperature=0.0, presence_penalty=0.0, repetition_penalty=1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +83,7 @@ async def measure(
     *,
     prompt: str = "",
     priority: Priority = Priority.FEEDBACK,
+    doubting: bool = True,
 ) -> Measured:
     """Measure one answer.
 
@@ -95,10 +95,11 @@ async def measure(
         patience: How long the request may take.
         prompt: The caller's text, for when nothing could be cut out of it.
         priority: Passed on to the engine.
+        doubting: Whether it is asked of an answer that does well if it is to be believed (see ``doubt``).
 
     Never raises a ServiceError: an answer that cannot be measured says so.
     """
-    rubric = rubric_for(case.phase)
+    rubric, plain = rubric_for(case.phase), None
     if answer is not None:
         if stopped := answer.stopped:
             meta = _meta(rubric, "gate", expected=stopped.score, gate=stopped.name, review=answer.flagged)
@@ -113,26 +114,40 @@ async def measure(
     except ServiceError as error:
         log.warning("not measured", reason=type(error).__name__)
         return Measured(_meta(rubric, "none", review=True), None, Usage())
-    return _result(rubric, case, digits, usage, method, flagged=answer is not None and answer.flagged)
+    meta = _result(rubric, case, digits, method, flagged=answer is not None and answer.flagged)
+    expected = meta.expected or 0.0
+    if plain is not None and doubting and expected >= WORTH_ASKING:
+        share, more = await _doubt(slot, rubric, plain, language, priority, until)
+        usage = usage.and_of(more)
+        review = meta.review_recommended or share is None or share >= DOUBTED
+        meta = meta.model_copy(update={"doubt": share, "review_recommended": review})
+    return Measured(meta, math.floor(expected + 0.5), usage)
 
 
-def _result(
-    rubric: Rubric, case: Case, digits: Mapping[int, float], usage: Usage, method: str, *, flagged: bool
-) -> Measured:
+async def _doubt(
+    slot: Slot, rubric: Rubric, exchange: Exchange, language: Language, priority: Priority, until: Deadline
+) -> tuple[float | None, Usage]:
+    try:
+        share, usage = await doubt(slot, rubric.check, exchange, language, priority, until)
+    except ServiceError as error:
+        log.warning("not asked whether it is to be believed", reason=type(error).__name__)
+        return None, Usage()
+    return round(share, 3), usage
+
+
+def _result(rubric: Rubric, case: Case, digits: Mapping[int, float], method: str, *, flagged: bool) -> ScoreMeta:
     points = scale(case)
     mean = sum(digit * share for digit, share in digits.items())
     expected = to_score(mean, points)
     spread = math.sqrt(sum(share * (points[digit] - expected) ** 2 for digit, share in digits.items()))
-    entropy = -sum(share * math.log2(share) for share in digits.values() if share > 0)
-    meta = _meta(
+    return _meta(
         rubric,
         method,
         expected=expected,
         distribution=digits,
-        entropy=entropy,
+        entropy=-sum(share * math.log2(share) for share in digits.values() if share > 0),
         review=flagged or spread >= _WIDE,
     )
-    return Measured(meta, math.floor(expected + 0.5), usage)
 
 
 def _meta(
@@ -159,45 +174,13 @@ def _meta(
 async def digit_shares(
     slot: Slot, asked: tuple[Message, ...], priority: Priority, until: Deadline
 ) -> tuple[Mapping[int, float], Usage, str]:
-    """The probability of each digit, by the engine's own word or, where it gives none, by a few samples.
+    """The probability of each digit.
 
     Raises:
-        ServiceError: the engine refused, answered no digit, or not by ``until``.
+        ServiceError: see ``choose``.
     """
-    generation = Generation(asked, 1, _NEUTRAL, GRAMMAR, priority, _ALTERNATIVES, common=True)
-    text, alternatives, usage = await _one(slot, generation, until)
-    likely = _likely(alternatives)
-    if likely:
-        return likely, usage, "expected value of one token"
-    drawn = [int(text)]
-    for seed in range(1, _SAMPLES):
-        sampling = _NEUTRAL._replace(temperature=1.0, seed=seed)
-        text, _, more = await _one(slot, generation._replace(sampling=sampling, alternatives=0), until)
-        drawn.append(int(text))
-        usage = usage.and_of(more)
-    return {digit: drawn.count(digit) / len(drawn) for digit in set(drawn)}, usage, f"mean of {_SAMPLES} samples"
-
-
-async def _one(slot: Slot, generation: Generation, until: Deadline) -> tuple[str, Mapping[str, float], Usage]:
-    async with slot.stream(generation, until=until) as tokens:
-        text = "".join([piece async for piece in tokens]).strip() or tokens.reasoning.strip()
-    if text not in _NAMES:
-        raise ServiceError("The engine gave no digit where the grammar allows nothing else.")
-    return text, tokens.alternatives[0] if tokens.alternatives else {}, tokens.usage
-
-
-_NAMES = {str(digit) for digit in range(DIGITS)}
-
-
-def _likely(alternatives: Mapping[str, float]) -> Mapping[int, float]:
-    """Log-probabilities of tokens -> probabilities of the legal digits, which add up to 1."""
-    weights: dict[int, float] = {}
-    for token, logprob in alternatives.items():
-        if token.strip() in _NAMES:
-            digit = int(token.strip())
-            weights[digit] = weights.get(digit, 0.0) + math.exp(logprob)
-    total = sum(weights.values())
-    return {digit: weight / total for digit, weight in weights.items()} if total > 0 else {}
+    shares, usage, method = await choose(slot, asked, CHOICE, priority, until)
+    return {int(name): share for name, share in shares.items()}, usage, method
 
 
 def _without(answer: str, flags: Sequence[Flag]) -> str:

@@ -16,9 +16,11 @@ from app.core.defuse import defuse
 from app.core.generation import Message
 from app.core.prompt_builder import Language
 from app.tasks.judging.case import Case, Exchange, Phase
+from app.tasks.judging.choice import Choice
 
 DIGITS = 6  # levels, written as the digits 0 to 5: one token each in every vocabulary we know; "10" would be two
 GRAMMAR = f"root ::= [0-{DIGITS - 1}]\n"
+CHOICE = Choice(frozenset(map(str, range(DIGITS))), GRAMMAR)
 
 # What a level means on the scale of 0 to 10: the middles of the first caller's bands (1-2, 3-4, 5-6, 7-8, 9-10), and
 # the lowest score for no answer at all. Between two levels the score is interpolated.
@@ -37,7 +39,8 @@ RULES: Mapping[Language, str] = MappingProxyType(
     }
 )
 """What is said about the quoted answer, so that nothing in it is taken for an order."""
-_LONGEST = 6_000  # characters of an answer that are judged; the rest of a longer one says nothing new
+LONGEST = 6_000
+"""Characters of an answer that are judged; the rest of a longer one says nothing new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,24 +59,39 @@ class Words:
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """What is asked of an answer that does well (see ``doubt``).
+
+    Attributes:
+        role: What the model is to do; ``{language}`` stands for the name of the answer's language.
+        ask: The question, answered by yes or no.
+    """
+
+    role: str
+    ask: str
+
+
+@dataclass(frozen=True, slots=True)
 class Rubric:
     """How answers in some phases are judged.
 
     Attributes:
         version: Changes with every change of its words: scores of different versions must not be compared.
         phases: Where it holds.
+        check: What is asked of an answer that does well.
         words: By language.
     """
 
     version: str
     phases: tuple[Phase, ...]
+    check: Check
     words: Mapping[Language, Words]
 
 
 def _read(text: str) -> Rubric:
     raw: Any = tomllib.loads(text)
     words: dict[Language, Words] = {language: _words(raw[language]) for language in ("ko", "en")}
-    return Rubric(raw["version"], tuple(raw["phases"]), MappingProxyType(words))
+    return Rubric(raw["version"], tuple(raw["phases"]), Check(**raw["check"]), MappingProxyType(words))
 
 
 def _words(raw: Any) -> Words:
@@ -105,7 +123,7 @@ def messages(rubric: Rubric, case: Case, exchange: Exchange, language: Language)
     shown = [Message("system", system)]
     for question, answer, digit in words.examples:
         shown += [Message("user", _asked(question, answer, language)), Message("assistant", str(digit))]
-    question, answer = defuse(exchange.question), defuse(exchange.answer[:_LONGEST])
+    question, answer = defuse(exchange.question), defuse(exchange.answer[:LONGEST])
     return (*shown, Message("user", _asked(question, answer, language)))
 
 

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ from anyio import fail_after
 
 from app.core.deadline import Deadline
 from app.core.integrity import find_flags
+from app.core.prompt_builder import Language
 from app.engines.base import Address
 from app.tasks.attempt import Patience
 from app.tasks.judging.case import Case, Exchange
@@ -35,29 +36,53 @@ def said(text: str, likely: Mapping[str, float] | None = None) -> bytes:
     return chunked(*(f"data: {json.dumps(event)}\n\n".encode() for event in events), b"data: [DONE]\n\n")
 
 
-async def measured(*answers: bytes, answer: str = ANSWER) -> tuple[Measured, list[Any]]:
-    """What is measured on an engine that gives these answers in turn, and what it was asked."""
+BELIEVED = said("Yes", {"Yes": 0.9, "No": 0.1})
+
+
+async def measured(
+    *answers: bytes, answer: str = ANSWER, believed: bytes = BELIEVED, doubting: bool = True
+) -> tuple[Measured, list[Any]]:
+    """What is measured on an engine that gives these digits in turn, and what it was asked for them."""
+    result, asked, _ = await judged(answers, believed, answer=answer, doubting=doubting)
+    return result, asked
+
+
+async def judged(
+    digits: Sequence[bytes],
+    believed: bytes,
+    *,
+    answer: str = ANSWER,
+    doubting: bool = True,
+    language: Language = "ko",
+) -> tuple[Measured, list[Any], list[Any]]:
+    """The same, and what it was asked about belief, which it always answers by ``believed``."""
     asked: list[Any] = []
+    asked_again: list[Any] = []
 
     async def script(peer: Peer) -> None:
         while request := await peer.request():
-            asked.append(json.loads(request.partition(b"\r\n\r\n")[2]))
-            await peer.say(answers[(len(asked) - 1) % len(answers)])
+            body = json.loads(request.partition(b"\r\n\r\n")[2])
+            if "Yes" in body["ebnf"]:
+                asked_again.append(body)
+                await peer.say(believed)
+            else:
+                asked.append(body)
+                await peer.say(digits[(len(asked) - 1) % len(digits)])
 
     with fail_after(30):
         async with scripted(script) as server:
             async with slot_at(Address(*server.address)) as slot:
                 patience = Patience(Deadline.after(20), 5)
                 one = heard(Exchange("가비지 컬렉션이란?", answer), find_flags(answer))
-                result = await measure(slot, Case(), one, "ko", patience)
+                result = await measure(slot, Case(), one, language, patience, doubting=doubting)
             if server.connections:
                 await server.ended.wait()
                 await everybody_waits()
-    return result, asked
+    return result, asked, asked_again
 
 
 async def test_the_score_is_the_mean_of_what_the_engine_holds_likely() -> None:
-    result, (asked,) = await measured(said("4", {"4": 0.5, "3": 0.25, "5": 0.25, "x": 0.001}))
+    result, (asked,) = await measured(said("4", {"4": 0.5, "3": 0.25, "5": 0.25, "x": 0.001}), doubting=False)
     assert result.meta.method == "expected value of one token"
     assert result.meta.distribution == {"3": 0.25, "4": 0.5, "5": 0.25}
     assert (result.meta.expected, result.score) == (7.5, 8)
@@ -71,12 +96,12 @@ async def test_a_digit_with_and_without_white_space_is_the_same_digit() -> None:
 
 
 async def test_what_the_rubric_does_not_know_counts_nothing() -> None:
-    result, _ = await measured(said("5", {"5": 0.01, "9": 0.5, "10": 0.4, "점": 0.09}))
+    result, _ = await measured(said("5", {"5": 0.01, "9": 0.5, "10": 0.4, "점": 0.09}), doubting=False)
     assert (result.meta.distribution, result.meta.expected) == ({"5": 1.0}, 9.5)
 
 
 async def test_an_engine_without_probabilities_is_sampled_and_that_is_said() -> None:
-    result, asked = await measured(*(said(digit) for digit in "34345"))
+    result, asked = await measured(*(said(digit) for digit in "34345"), doubting=False)
     assert result.meta.method == "mean of 5 samples"
     assert result.meta.distribution == {"3": 0.4, "4": 0.4, "5": 0.2}
     assert result.meta.expected == pytest.approx(7.1)
@@ -132,3 +157,46 @@ async def test_an_engine_that_says_nothing_leaves_time_for_the_words() -> None:
             left = patience.left()
     assert (result.meta.method, result.score) == ("none", None)
     assert left > 1
+
+
+LIKELY = {"4": 0.5, "3": 0.25, "5": 0.25}
+
+
+async def test_an_answer_that_does_well_is_asked_about_once_more() -> None:
+    result, (digit,), (belief,) = await judged([said("4", LIKELY)], BELIEVED)
+    assert ANSWER in belief["messages"][-1]["content"]
+    assert (belief["max_tokens"], belief["temperature"]) == (1, 0.0)
+    assert belief["messages"][0] != digit["messages"][0]
+    assert (result.meta.doubt, result.meta.review_recommended) == (0.1, False)
+    assert result.usage.completion_tokens == 2
+
+
+@pytest.mark.parametrize("doubt", [0.2, 0.3, 0.35, 0.95])
+async def test_a_person_should_look_at_what_is_not_believed_and_the_score_stands(doubt: float) -> None:
+    result, _, _ = await judged([said("4", LIKELY)], said("Yes", {"No": doubt, "Yes": 1 - doubt}))
+    assert (result.meta.doubt, result.meta.review_recommended) == (pytest.approx(doubt), doubt > 1 / 3)
+    assert (result.meta.expected, result.score) == (7.5, 8)
+    assert result.meta.distribution == {"3": 0.25, "4": 0.5, "5": 0.25}
+
+
+async def test_an_answer_that_does_not_do_well_is_asked_about_no_more() -> None:
+    result, _, beliefs = await judged([said("2", {"2": 0.5, "1": 0.5})], BELIEVED)
+    assert (beliefs, result.meta.doubt) == ([], None)
+
+
+async def test_a_belief_that_is_not_told_leaves_the_score_and_a_person_should_look() -> None:
+    result, _, _ = await judged([said("4", LIKELY)], said("아마"))
+    assert (result.meta.expected, result.meta.doubt, result.meta.review_recommended) == (7.5, None, True)
+
+
+async def test_an_engine_without_probabilities_is_asked_five_times_whether_it_believes() -> None:
+    result, _, beliefs = await judged([said("4", LIKELY)], said("Yes"))
+    assert (len(beliefs), result.meta.doubt) == (5, 0)
+
+
+async def test_an_english_answer_is_asked_about_as_an_english_one() -> None:
+    _, _, (korean,) = await judged([said("4", LIKELY)], BELIEVED)
+    _, _, (english,) = await judged([said("4", LIKELY)], BELIEVED, language="en")
+    assert "Korean" in korean["messages"][0]["content"]
+    assert "English" in english["messages"][0]["content"]
+    assert "{" not in english["messages"][0]["content"]
