@@ -2,9 +2,9 @@
 
 One digit weighs how much is said, so a small model gives a long false answer a good one (docs/scoring.md). Asked by
 itself whether what is said is true, or, of a personal answer, whether whoever says it is to be trusted, the same model
-tells more than half of those. It also doubts some that are right, so it recommends a review and changes no score. It is
-asked in English, whatever the answer is in, and without examples: with eight of them it read 600 to 900 tokens instead
-of 260 and told no more. Asked in the conversation of the digit it told nothing.
+tells many of those. It also doubts some that are right, so it recommends a review and changes no score. It is asked in
+English, whatever the answer is in, and without examples: with eight of them it read 600 to 900 tokens instead of 260
+and told false answers from good ones no better. Asked in the conversation of the digit it told nothing.
 """
 
 from collections.abc import Mapping
