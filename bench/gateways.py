@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.processes import free_port, memory_bytes, running, wait_for
+from bench.processes import memory_bytes, running, wait_for
 from bench.tools import CACHE, GATEWAY_CORE, HERE
+from simulator.ports import free_port
 
 MODEL = "bench"
 CHAT_PATH = "/v1/chat/completions"

@@ -14,8 +14,9 @@ from urllib.request import Request, urlopen
 import psutil
 
 from bench.gateways import GATEWAYS, MODEL, OURS, PLAIN, Gateway, install, started
-from bench.processes import free_port, running, wait_for
+from bench.processes import running, wait_for
 from bench.tools import ALL_CORES, CACHE, TOOL_CORE
+from simulator.ports import free_port
 
 _TTFT, _PREFILL = 0.1, 4000  # seconds and tokens a second of the simulator: near Qwen3-32B on one large GPU
 _EMBEDDED = "qwen2.5-coder-1.5b"

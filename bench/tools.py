@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
-from bench.processes import cpu_seconds, free_port, on_core, running, wait_for
+from bench.processes import cpu_seconds, on_core, running, wait_for
+from simulator.ports import free_port
 
 HERE = Path(__file__).parent
 CACHE = HERE.parent / ".bench"

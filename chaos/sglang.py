@@ -13,8 +13,9 @@ from contextlib import asynccontextmanager, suppress
 
 from chaos.client import Answer
 from chaos.load import REPORT, STEP
-from chaos.stage import ROOT, Service, free_port
+from chaos.stage import ROOT, Service
 from chaos.verdict import Verdict, percentile
+from simulator.ports import free_port
 
 _PLACES = 4
 _CLIENTS = 12  # three for each place

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -14,17 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from chaos.client import Answer, call, get
+from simulator.ports import free_port
 
 ROOT = Path(__file__).parent.parent
 _OURS = ("APP_", "SGLANG_", "MAX_", "REQUEST_", "FEEDBACK_", "INTERVIEW_", "REPORT_", "RETRY_", "DRAIN_", "ENGINE")
 _START = 240.0  # a busy machine starts a process in a minute
-
-
-def free_port() -> int:
-    """A loopback port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Engine:

@@ -11,8 +11,9 @@ import httpx2
 import psutil
 
 from app.engines.profiles import EMBEDDED, SGLANG, EngineProfile
+from simulator.ports import free_port
 from tests.simulator.sim_harness import FAST, running
-from tests.support.service import PLAIN, ROOT, Service, free_port
+from tests.support.service import PLAIN, ROOT, Service
 
 KEY = "contract-key"
 SLOTS = 4

@@ -5,7 +5,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.service import LLM_SERVICE, clean_environment, free_port
+from simulator.ports import free_port
+from tests.support.service import LLM_SERVICE, clean_environment
 
 LIMIT = 120
 

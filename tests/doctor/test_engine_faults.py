@@ -10,10 +10,11 @@ import pytest
 
 from app.doctor.engine import CONTEXT, ENGINE, GRAMMARS, KEY, MODEL, PRIORITY, QUEUE, READY, VERSION
 from app.doctor.generation import CACHED, CONSTRAINED, SPEED, THINKING
+from simulator.ports import free_port
 from tests.doctor.conftest import HEALTHY
 from tests.doctor.doctor_command import Report, environment, examined, levels
 from tests.simulator.sim_harness import Simulator, running
-from tests.support.service import LLM_SERVICE, free_port
+from tests.support.service import LLM_SERVICE
 
 GENERATED = (THINKING, CACHED, CONSTRAINED, SPEED)
 

@@ -22,9 +22,10 @@ from app.doctor.machine import (
     python_check,
 )
 from app.doctor.sizes import LENGTH, MEMORY
+from simulator.ports import free_port
 from tests.doctor.doctor_command import examined
 from tests.simulator.sim_harness import Simulator
-from tests.support.service import Service, free_port
+from tests.support.service import Service
 
 A100 = "NVIDIA A100-SXM4-80GB, 81920, 580.95.05"
 RTX_4090 = "NVIDIA GeForce RTX 4090, 24564, 580.95.05"

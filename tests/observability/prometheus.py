@@ -12,7 +12,8 @@ from typing import Any
 import httpx2
 import yaml
 
-from tests.support.service import ROOT, free_port, wait_until
+from simulator.ports import free_port
+from tests.support.service import ROOT, wait_until
 
 SHIPPED = ROOT / "deploy" / "observability"
 

@@ -13,8 +13,9 @@ import httpx2
 import psutil
 import pytest
 
+from simulator.ports import free_port
 from tests.simulator.sim_harness import FAST, running
-from tests.support.service import LLM_SERVICE, ROOT, Service, clean_environment, free_port, wait_until
+from tests.support.service import LLM_SERVICE, ROOT, Service, clean_environment, wait_until
 
 SMALL = {"EMBEDDED_MODEL": "smollm2-135m"}
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.service import ROOT, Service, free_port
+from simulator.ports import free_port
+from tests.support.service import ROOT, Service
 
 CPU_INSTALL = ROOT / "deploy" / "sglang-cpu"
 MODEL = ROOT / "models" / "sglang-cpu"

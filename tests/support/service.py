@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -16,18 +15,13 @@ from typing import Any, Self
 import httpx2
 import psutil
 
+from simulator.ports import free_port
+
 ROOT = Path(__file__).parent.parent.parent
 LLM_SERVICE = Path(sys.executable).parent / "llm-service"
 START_LIMIT = 60.0
 # Without this every call reads all certificates anew, 50 ms of CPU: who polls takes a core from what is watched.
 PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-
-def free_port() -> int:
-    """A loopback port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def clean_environment(**variables: str) -> dict[str, str]:

@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 
 import httpx2
 
+from simulator.ports import free_port
 from tests.simulator.sim_harness import FAST, Simulator
-from tests.support.service import LLM_SERVICE, Service, clean_environment, free_port, wait_until
+from tests.support.service import LLM_SERVICE, Service, clean_environment, wait_until
 from tests.telemetry.watched import CHAT, HELLO, Figures, access_line, lines_of
 
 

@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from app.telemetry.top import Look, quantile
+from simulator.ports import free_port
 from tests.simulator.sim_harness import FAST, Simulator, running
 from tests.support.prompts import step_prompt
-from tests.support.service import LLM_SERVICE, Service, clean_environment, free_port, wait_until
+from tests.support.service import LLM_SERVICE, Service, clean_environment, wait_until
 from tests.telemetry.watched import CHAT, HELLO, service_of
 
 

@@ -9,8 +9,9 @@ import pytest
 from openai import AsyncOpenAI, OpenAI, Stream
 from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
+from simulator.ports import free_port
 from tests.simulator.sim_harness import FAST, Simulator
-from tests.support.service import Service, free_port, wait_until
+from tests.support.service import Service, wait_until
 
 MODEL = "Qwen/Qwen3-32B-Instruct"
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "안녕하세요"}]
