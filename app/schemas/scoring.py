@@ -37,7 +37,10 @@ class ScoreMeta(BaseModel):
         examples=[None],
     )
     rubric: str = Field(description="Version of the rubric.", examples=["technical-1"])
-    review_recommended: bool = Field(description="A person should look: the score is uncertain or was interfered with.")
+    review_recommended: bool = Field(
+        description="A person should look: the score is uncertain or was interfered with. False is no promise: a model "
+        "can be sure and wrong, a small one most of all where a false answer is long."
+    )
 
 
 class IntegrityFlag(BaseModel):

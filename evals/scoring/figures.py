@@ -233,6 +233,8 @@ class ShiftFigures:
         worst: The shift that is farthest from 0.
         shifts: All of them.
         lost: Pairs in which one has no score.
+        passed: Variants that pass.
+        unseen: Of those, without ``review_recommended``.
     """
 
     pairs: int
@@ -241,6 +243,8 @@ class ShiftFigures:
     worst: float | None
     shifts: Sequence[float]
     lost: int
+    passed: int
+    unseen: int
 
 
 def shift_figures(results: Sequence[Shifted]) -> Mapping[str, ShiftFigures]:
@@ -249,6 +253,7 @@ def shift_figures(results: Sequence[Shifted]) -> Mapping[str, ShiftFigures]:
     for kind in dict.fromkeys(one.kind for one in results):
         group = [one for one in results if one.kind == kind]
         shifts = _differences((one.base, one.variant) for one in group)
+        passing = [one.variant for one in group if _passes(one.variant)]
         figures[kind] = ShiftFigures(
             pairs=len(group),
             shift=mean(shifts),
@@ -256,6 +261,8 @@ def shift_figures(results: Sequence[Shifted]) -> Mapping[str, ShiftFigures]:
             worst=max(shifts, key=abs, default=None),
             shifts=shifts,
             lost=len(group) - len(shifts),
+            passed=len(passing),
+            unseen=sum(not one.review for one in passing),
         )
     return figures
 

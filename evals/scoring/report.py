@@ -161,10 +161,11 @@ def _retest(results: Sequence[Retested]) -> str:
 
 def _variants(results: Sequence[Shifted]) -> str:
     rows = [
-        (kind, f.pairs, "-" if f.shift is None else f"{f.shift:+.2f}", f.size, f.worst, f.lost)
+        (kind, f.pairs, "-" if f.shift is None else f"{f.shift:+.2f}", f.size, f.worst, f.lost, f.passed, f.unseen)
         for kind, f in shift_figures(results).items()
     ]
-    return table(("kind", "pairs", "mean shift", "mean absolute shift", "farthest", "no score"), rows)
+    head = ("kind", "pairs", "mean shift", "mean absolute shift", "farthest", "no score")
+    return table((*head, "variants that pass", "without a review"), rows)
 
 
 def _attacks(results: Sequence[Attacked]) -> str:

@@ -33,6 +33,7 @@ _JUDGING = (
     "tasks/judging/integrity.py",
     "tasks/judging/labels.py",
     "tasks/judging/measure.py",
+    "tasks/judging/listing.py",
     "tasks/judging/plainly.py",
     "tasks/judging/rubric.py",
     "tasks/judging/similar.py",

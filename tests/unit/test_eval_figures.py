@@ -157,6 +157,13 @@ def test_shifts_that_cancel_have_no_mean_but_a_size() -> None:
     assert figures["hedged"].worst == -2
 
 
+def test_variants_that_pass_are_counted_and_of_those_the_ones_nobody_is_told_to_look_at() -> None:
+    looked_at = shifted("long_false", 5, 8)
+    looked_at = looked_at.model_copy(update={"variant": looked_at.variant.model_copy(update={"review": True})})
+    found = shift_figures([shifted("long_false", 7, 5.4), shifted("long_false", 5, 5.5), looked_at])["long_false"]
+    assert (found.passed, found.unseen) == (2, 1)
+
+
 def test_a_variant_without_a_score_is_lost_and_does_not_shift() -> None:
     found = shift_figures([shifted("padded", 5, None), shifted("padded", 5, 5.5)])["padded"]
     assert (found.pairs, found.lost, found.shift) == (2, 1, 0.5)

@@ -23,6 +23,7 @@ from app.tasks.judging.case import Case, Exchange
 from app.tasks.judging.choice import choose
 from app.tasks.judging.doubt import DOUBTED, WORTH_ASKING, doubt
 from app.tasks.judging.gates import Gate, gate
+from app.tasks.judging.listing import mostly_listed
 from app.tasks.judging.plainly import plainly
 from app.tasks.judging.rubric import CHOICE, Rubric, messages, rubric_for, scale, to_score, whole_prompt
 
@@ -60,18 +61,19 @@ class Heard:
     Attributes:
         exchange: The question, and the answer without what looks like an attempt to steer the judge.
         stopped: The gate that stops it, if one does.
-        flagged: Whether there was such an attempt.
+        review: Whether a person should look, whatever it scores: there was such an attempt, or it only lists names.
     """
 
     exchange: Exchange
     stopped: Gate | None
-    flagged: bool
+    review: bool
 
 
 def heard(exchange: Exchange, flags: Sequence[Flag]) -> Heard:
     """What is measured of ``exchange``; ``flags`` are spans in its answer. Pure."""
     exchange = replace(exchange, answer=_without(exchange.answer, flags)) if flags else exchange
-    return Heard(exchange, gate(exchange.question, exchange.answer), bool(flags))
+    review = bool(flags) or mostly_listed(exchange.answer)
+    return Heard(exchange, gate(exchange.question, exchange.answer), review)
 
 
 async def measure(
@@ -102,7 +104,7 @@ async def measure(
     rubric, plain = rubric_for(case.phase), None
     if answer is not None:
         if stopped := answer.stopped:
-            meta = _meta(rubric, "gate", expected=stopped.score, gate=stopped.name, review=answer.flagged)
+            meta = _meta(rubric, "gate", expected=stopped.score, gate=stopped.name, review=answer.review)
             return Measured(meta, stopped.score, Usage())
         plain = replace(answer.exchange, answer=plainly(answer.exchange.answer))
         asked = messages(rubric, case, plain, language)
@@ -114,7 +116,7 @@ async def measure(
     except ServiceError as error:
         log.warning("not measured", reason=type(error).__name__)
         return Measured(_meta(rubric, "none", review=True), None, Usage())
-    meta = _result(rubric, case, digits, method, flagged=answer is not None and answer.flagged)
+    meta = _result(rubric, case, digits, method, review=answer is not None and answer.review)
     expected = meta.expected or 0.0
     if plain is not None and doubting and expected >= WORTH_ASKING:
         share, more = await _doubt(slot, rubric, plain, language, priority, until)
@@ -135,7 +137,7 @@ async def _doubt(
     return round(share, 3), usage
 
 
-def _result(rubric: Rubric, case: Case, digits: Mapping[int, float], method: str, *, flagged: bool) -> ScoreMeta:
+def _result(rubric: Rubric, case: Case, digits: Mapping[int, float], method: str, *, review: bool) -> ScoreMeta:
     points = scale(case)
     mean = sum(digit * share for digit, share in digits.items())
     expected = to_score(mean, points)
@@ -146,7 +148,7 @@ def _result(rubric: Rubric, case: Case, digits: Mapping[int, float], method: str
         expected=expected,
         distribution=digits,
         entropy=-sum(share * math.log2(share) for share in digits.values() if share > 0),
-        review=flagged or spread >= _WIDE,
+        review=review or spread >= _WIDE,
     )
 
 
