@@ -10,8 +10,8 @@ _MOST = 7  # names in a row that are no stuffing: the layers of OSI are seven
 _LONGEST = 20  # characters of a name, its ending and the verb behind the last one included
 _SHARE = 0.5  # of the answer
 
-_SENTENCE = re.compile(r"[.!?]+(?:\s+|$)")
-_BETWEEN = re.compile(r"[,;/\n、·]")
+_SENTENCE = re.compile(r"[.!?](?:\s+|$)|\n(?![ \t]*[-*•])")  # notes of one statement a line are no list
+_BETWEEN = re.compile(r"[,;/、·•]|\n[ \t]*[-*]")
 
 
 def mostly_listed(answer: str) -> bool:
