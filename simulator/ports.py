@@ -2,6 +2,7 @@
 
 import secrets
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 _RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
@@ -22,12 +23,10 @@ def free_port() -> int:
     lowest = int(_RANGE.read_text().split()[0])
     if lowest - _OFFERED < _SYSTEM:
         return _bound(0)  # this machine keeps none for servers
-    for _ in range(_TRIES - 1):
-        try:
+    for _ in range(_TRIES):
+        with suppress(OSError):
             return _bound(lowest - 1 - secrets.randbelow(_OFFERED))  # `random` is seeded alike in parallel tests
-        except OSError:
-            continue
-    return _bound(lowest - 1 - secrets.randbelow(_OFFERED))
+    raise OSError(f"no free port among {_TRIES} between {lowest - _OFFERED} and {lowest - 1}")
 
 
 def _bound(port: int) -> int:
