@@ -38,8 +38,9 @@ class ScoreMeta(BaseModel):
     )
     rubric: str = Field(description="Version of the rubric.", examples=["technical-1"])
     review_recommended: bool = Field(
-        description="A person should look: the score is uncertain or was interfered with. False is no promise: a model "
-        "can be sure and wrong, a small one most of all where a false answer is long."
+        description="A person should look: the score is uncertain or was interfered with, or the answer is little but "
+        "a list of names. False is no promise: a model can be sure and wrong, a small one most of all where a false "
+        "answer is long."
     )
 
 
