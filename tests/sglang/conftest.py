@@ -65,7 +65,7 @@ def installed() -> Path:
     return PYTHON
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # a file of its own may stop it: which worker runs which file is not said beforehand
 def sglang_service(installed: Path) -> Iterator[Service]:
     """The service and the SGLang it started."""
     assert installed.exists()
