@@ -155,31 +155,49 @@ def canned_file() -> Path:
 
 
 def record(needle: str, text: str) -> bytes:
-    """One answer: a line with a text of its requests, then each chunk after its length, then a 0."""
-    tokens = split(text)
+    """One answer: a line with a text of its requests, then each chunk after its length, then a 0.
+
+    What is asked for one token is answered in one piece: nobody wants it as a stream.
+    """
+    options = next((all_of for all_of in _MEASURED if text in all_of), None)
+    pieces = _streamed(split(text)) if options is None else [_whole(text, options)]
+    return needle.encode() + b"\n" + b"".join(b"%d\n%b" % (len(piece), piece) for piece in pieces) + b"0\n"
+
+
+def _streamed(tokens: Sequence[str]) -> Sequence[bytes]:
     pieces = [_event([_choice({"reasoning_content": None, "role": "assistant", "content": ""})])]
-    for token in tokens:
-        delta = {"reasoning_content": None, "content": token}
-        options = next((all_of for all_of in _MEASURED if text in all_of), None)
-        pieces.append(_event([_choice(delta, logprobs=_likely(token, options) if options else None)]))
+    pieces += [_event([_choice({"reasoning_content": None, "content": token})]) for token in tokens]
     stop = _choice({"reasoning_content": None}, finish_reason="stop", matched_stop=151645)
-    usage = {
+    pieces[0] += pieces.pop(1)  # SGLang has nothing to say before the first token
+    pieces.append(_event([stop]) + _event([], usage=_usage(len(tokens))) + b"data: [DONE]\n\n")
+    return pieces
+
+
+def _whole(token: str, options: Sequence[str]) -> bytes:
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": token, "reasoning_content": None},
+        "logprobs": _likely(token, options),
+        "finish_reason": "length",
+        "matched_stop": None,
+    }
+    return _json({**_EVENT, "object": "chat.completion", "choices": [choice], "usage": _usage(1)}).encode()
+
+
+def _usage(tokens: int) -> Mapping[str, Any]:
+    return {
         "prompt_tokens": 1412,
-        "total_tokens": 1412 + len(tokens),
-        "completion_tokens": len(tokens),
+        "total_tokens": 1412 + tokens,
+        "completion_tokens": tokens,
         "prompt_tokens_details": {"cached_tokens": 1384},
         "reasoning_tokens": 0,
         "completion_tokens_details": None,
     }
-    pieces[0] += pieces.pop(1)  # SGLang has nothing to say before the first token
-    pieces.append(_event([stop]) + _event([], usage=usage) + b"data: [DONE]\n\n")
-    return needle.encode() + b"\n" + b"".join(b"%d\n%b" % (len(piece), piece) for piece in pieces) + b"0\n"
 
 
 def _choice(
     delta: Mapping[str, Any],
     *,
-    logprobs: Mapping[str, Any] | None = None,
     finish_reason: str | None = None,
     matched_stop: int | None = None,
 ) -> Mapping[str, Any]:
@@ -187,7 +205,7 @@ def _choice(
     return {
         "index": 0,
         "delta": delta,
-        "logprobs": logprobs,
+        "logprobs": None,
         "finish_reason": finish_reason,
         "matched_stop": matched_stop,
     }

@@ -1,6 +1,7 @@
 """One generation that came in one piece. Pure, but for the clock-free memory of how fast the engine is."""
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pydantic_core import from_json, to_json
@@ -8,7 +9,7 @@ from pydantic_core import from_json, to_json
 from app.core.engine_errors import refused
 from app.core.generation import FinishReason, Usage
 from app.core.thinking import ThoughtFilter
-from app.core.token_stream import LITERAL, finish_of, is_utf8, nonsense
+from app.core.token_stream import LITERAL, finish_of, is_utf8, likeliest, nonsense
 from app.engines.profiles import EngineProfile
 from app.errors import EngineFailure, ServiceError
 
@@ -38,6 +39,8 @@ class Completion(NamedTuple):
         literal: Its text without thinking, as a JSON string in UTF-8.
         finish: Why the engine stopped.
         usage: Tokens spent.
+        alternatives: For each token the likeliest ones and their log-probabilities; empty unless they were asked for.
+        reasoning: What came in ``reasoning_content``; see ``TokenStream``.
         first_text: Always 0: nobody saw it come.
         failure: Always None: what failed is no answer.
     """
@@ -45,6 +48,8 @@ class Completion(NamedTuple):
     literal: bytes
     finish: FinishReason
     usage: Usage
+    alternatives: Sequence[Mapping[str, float]] = ()
+    reasoning: str = ""
     first_text: float = 0.0
     failure: ServiceError | None = None
 
@@ -72,15 +77,18 @@ def _parsed(raw: bytes, profile: EngineProfile) -> Completion:
             raise refused(body, profile)
         choice = body["choices"][0]
         text: str = choice["message"].get("content") or ""
+        reasoning: str = choice["message"].get("reasoning_content") or ""
         finish = finish_of(choice["finish_reason"]) if choice.get("finish_reason") else "unknown"
         usage = Usage.told(body["usage"])
+        told: Any = choice["logprobs"]["content"] if choice.get("logprobs") else None
+        alternatives = tuple(likeliest(token) for token in told or ())
         thoughts = ThoughtFilter()
         answer = to_json(thoughts.feed(text) + thoughts.close())
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise nonsense() from error
     if finish == "unknown":
         raise EngineFailure("The engine ended its answer without saying why. Repeat the call.")
-    return Completion(answer, finish, usage)
+    return Completion(answer, finish, usage, alternatives, reasoning)
 
 
 class Pace:

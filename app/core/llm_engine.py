@@ -1,8 +1,8 @@
 """LLMEngine: the process's one client of the engine, over the OpenAI-compatible protocol.
 
 Only an admitted request can generate: ``admit`` gives a ``Slot``, and only a ``Slot`` has ``stream`` and ``complete``.
-What is read while it is written is streamed. A plain chat is not, where the engine can be told to stop by a name:
-neither SGLang nor llama.cpp stops at once when the client of a plain request leaves.
+What is read while it is written is streamed. A plain chat and a single token are not, where the engine can be told to
+stop by a name: neither SGLang nor llama.cpp stops at once when the client of a plain request leaves.
 """
 
 import math
@@ -79,29 +79,34 @@ class Slot:
             self._failure = error
             raise
 
-    async def complete(self, generation: Generation, *, again: bool = False) -> Completion:
+    async def complete(
+        self, generation: Generation, *, again: bool = False, until: Deadline | None = None
+    ) -> Completion:
         """The whole answer at once.
+
+        ``until`` is an earlier deadline than that of the slot. An engine may be silent until then: what is asked for
+        one token comes when its prompt has been read, and how long that takes tells nothing of its pace.
 
         Raises:
             ServiceError: see ``stream``.
         """
         if not self._engine.stops_by_name:
-            return await self._collected(generation, again=again)
+            return await self._collected(generation, again=again, until=until)
         earlier = self._failure if again else None
         try:
-            return await self._engine.complete(generation, self._deadline, earlier)
+            return await self._engine.complete(generation, until or self._deadline, earlier, paced=until is None)
         except ServiceError as error:
             self._failure = error
             raise
 
-    async def _collected(self, generation: Generation, *, again: bool) -> Completion:
-        async with self.stream(generation, again=again) as tokens:
+    async def _collected(self, generation: Generation, *, again: bool, until: Deadline | None) -> Completion:
+        async with self.stream(generation, again=again, until=until) as tokens:
             tokens.watch()
             texts: list[bytes] = []
             while (more := await tokens.literals()) is not None:
                 texts += more
             literal = b'"%b"' % b"".join([text[1:-1] for text in texts])
-            return Completion(literal, tokens.finish, tokens.usage)
+            return Completion(literal, tokens.finish, tokens.usage, tuple(tokens.alternatives), tokens.reasoning)
 
 
 class _Admitted:
@@ -247,10 +252,10 @@ class LLMEngine:
                 await self._copies.keep(self._host.address, beginning, tokens.usage)
 
     def complete(
-        self, generation: Generation, deadline: Deadline, earlier: ServiceError | None
+        self, generation: Generation, deadline: Deadline, earlier: ServiceError | None, *, paced: bool
     ) -> Awaitable[Completion]:
         """The answer in one piece, asked for as often as it takes; for ``Slot`` only."""
-        return self.retrier.answered(partial(self._whole, generation, deadline), deadline, earlier)
+        return self.retrier.answered(partial(self._whole, generation, deadline, paced=paced), deadline, earlier)
 
     @asynccontextmanager
     async def open(self, generation: Generation) -> AsyncGenerator[TokenStream, None]:
@@ -285,12 +290,13 @@ class LLMEngine:
                 self._aborter.abort(address, watch.name)
             watch.end(tokens)
 
-    async def _whole(self, generation: Generation, deadline: Deadline) -> Completion:
-        """Ask for a whole answer, once."""
+    async def _whole(self, generation: Generation, deadline: Deadline, *, paced: bool) -> Completion:
+        """Ask for a whole answer, once; ``paced``: it should come at the pace of the last ones."""
         address = self._address()
         watch = Watch(generation, streamed=False)
         left, started, said = True, time.monotonic(), None
-        time_left, patience = deadline.expires_at - started, self._pace.patience(generation.max_tokens)
+        time_left = deadline.expires_at - started
+        patience = self._pace.patience(generation.max_tokens) if paced else math.inf
         try:
             limit = min(time_left, patience)
             async with self._exchange(address, generation, watch, stream=False, limit=limit) as response:
@@ -301,7 +307,8 @@ class LLMEngine:
             left = False
             said = read_completion(raw, self._profile)
         except TimedOut:  # a timer may fire a millisecond early: the clock does not tell which of the two it was
-            raise (deadline.exceeded() if time_left <= patience else silence()) from None
+            silent = time_left > (patience if paced else self.stall)
+            raise (silence() if silent else deadline.exceeded()) from None
         except NoConnection as error:
             left = False
             raise broken_exchange(error, retry_after=self.retry_after) from error
@@ -309,7 +316,8 @@ class LLMEngine:
             error.before_response = False
             raise broken_exchange(error) from error
         else:
-            self._pace.note(time.monotonic() - started, said.usage.completion_tokens)
+            if paced:
+                self._pace.note(time.monotonic() - started, said.usage.completion_tokens)
             return said
         finally:
             if left:

@@ -284,7 +284,7 @@ class TokenStream:
             if reason := choice.get("finish_reason"):
                 self.finish = finish_of(reason)
             if logprobs := choice.get("logprobs"):
-                self.alternatives.extend(_likeliest(token) for token in logprobs["content"] or ())
+                self.alternatives.extend(likeliest(token) for token in logprobs["content"] or ())
             delta = choice["delta"]
             if thought := delta.get("reasoning_content"):
                 self._reasoning.append(thought)
@@ -340,7 +340,12 @@ def nonsense() -> EngineFailure:
     return EngineFailure("The engine sent an event that makes no sense. Repeat the call.")
 
 
-def _likeliest(token: Any) -> Mapping[str, float]:
+def likeliest(token: Any) -> Mapping[str, float]:
+    """The tokens that an engine held likeliest in one place, and their log-probabilities.
+
+    Raises:
+        LookupError, TypeError, ValueError: it is something else.
+    """
     return {str(other["token"]): float(other["logprob"]) for other in token["top_logprobs"]}
 
 

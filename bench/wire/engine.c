@@ -105,6 +105,19 @@ static int plain(conn *c) {
     return put(c, out, (size_t)m);
 }
 
+static int canned_whole(conn *c) {  // "LENGTH\n" and so many bytes: an answer in one piece
+    char *data, head[CHUNK];
+    size_t length = strtoul(c->reply, &data, 10);
+    c->reply = NULL;
+    int n = sprintf(head, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %zu\r\n\r\n", length);
+    char *out = malloc((size_t)n + length);
+    memcpy(out, head, (size_t)n);
+    memcpy(out + n, data + 1, length);
+    int failed = put(c, out, (size_t)n + length);
+    free(out);
+    return failed;
+}
+
 static int piece(conn *c) {         // the next chunk of a stream that the engine makes up
     char body[CHUNK], out[CHUNK * 8];
     size_t n = 0;
@@ -167,7 +180,7 @@ static void step(conn *c) {         // its time has come
     unqueue(c);
     c->due = 0;
     sent_chunks += !c->plain;
-    int failed = c->plain ? plain(c) : c->reply ? canned_piece(c) : piece(c);
+    int failed = c->plain ? (c->reply ? canned_whole(c) : plain(c)) : c->reply ? canned_piece(c) : piece(c);
     if (failed) return end(c);
     int more = !c->plain && (c->reply || c->tokens_left > 0);
     if (more) enqueue(&queue[1], c, now() + gap);
@@ -225,7 +238,7 @@ static ssize_t request(conn *c) {
     c->tokens_left = tokens;
     const char *most = memmem(body, length, "\"max_tokens\":", 13);
     if (most && atoi(most + 13) > 0 && atoi(most + 13) < tokens) c->tokens_left = atoi(most + 13);
-    c->reply = c->plain ? NULL : find_canned(body, length);
+    c->reply = find_canned(body, length);
     if (c->reply) c->tokens_left = 0;
     if (first_gap) enqueue(&queue[0], c, now() + first_gap);
     else step(c);

@@ -12,6 +12,7 @@ from app.core.generation import Usage
 from app.core.http_pool import HttpPool
 from app.core.llm_engine import LLMEngine, Slot
 from app.core.prompt_builder import Language
+from app.core.retry import RetryPolicy
 from app.engines.base import Address, RemoteHost
 from app.engines.profiles import SGLANG
 from app.schemas.common import Meta
@@ -46,8 +47,11 @@ the engine is not there to measure it, so nothing is ruled out."""
 
 
 @asynccontextmanager
-async def slot_at(address: Address) -> AsyncGenerator[Slot, None]:
-    """A place at the engine that listens, or does not, at ``address``."""
+async def slot_at(address: Address, stall: float = 10.0) -> AsyncGenerator[Slot, None]:
+    """A place at the engine that listens, or does not, at ``address``.
+
+    ``stall``: seconds for which it may be silent amid an answer.
+    """
     pool = HttpPool()
     engine = LLMEngine(
         host=RemoteHost(address.host, address.port),
@@ -57,6 +61,7 @@ async def slot_at(address: Address) -> AsyncGenerator[Slot, None]:
         api_key="",
         admission=Admission(4, 4),
         pool=pool,
+        retries=RetryPolicy(stall=stall),
     )
     try:
         yield Slot(engine, Deadline.after(60))

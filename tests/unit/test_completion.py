@@ -27,6 +27,21 @@ def test_text_reason_and_tokens_are_read() -> None:
     assert (said.usage.prompt_tokens, said.usage.completion_tokens, said.usage.cached_tokens) == (7, 2, 5)
 
 
+def test_what_else_was_likely_is_read_token_by_token() -> None:
+    told = [{"token": "네", "top_logprobs": [{"token": "네", "logprob": -0.1}, {"token": "아", "logprob": -2.5}]}]
+    said = read_completion(body(logprobs={"content": told}), SGLANG)
+    assert said.alternatives == ({"네": -0.1, "아": -2.5},)
+
+
+NO_LIKELIHOODS: list[Any] = [{"x": 1}, {"content": [{}]}, {"content": [{"top_logprobs": [{"token": "네"}]}]}, 1]
+
+
+@pytest.mark.parametrize("logprobs", NO_LIKELIHOODS)
+def test_likelihoods_that_make_no_sense_are_a_failure_of_the_engine(logprobs: Any) -> None:
+    with pytest.raises(EngineFailure):
+        read_completion(body(logprobs=logprobs), SGLANG)
+
+
 def test_a_thought_is_no_answer() -> None:
     assert read_completion(body(message={"content": "<think>음</think>\n\n네."}), SGLANG).literal == '"네."'.encode()
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from app.core.deadline import Deadline
 from app.core.generation import Generation, Message, Priority, Sampling, Usage
 from app.core.llm_engine import Slot
+from app.core.token_stream import decoded
 from app.errors import ServiceError
 
 _ALTERNATIVES = 20  # likeliest tokens asked for: room for the legal ones among what the grammar forbids
@@ -67,11 +68,11 @@ async def choose(slot: Slot, asked: tuple[Message, ...], choice: Choice, priorit
 async def _one(
     slot: Slot, generation: Generation, choice: Choice, until: Deadline
 ) -> tuple[str, Mapping[str, float], Usage]:
-    async with slot.stream(generation, until=until) as tokens:
-        text = "".join([piece async for piece in tokens]).strip() or tokens.reasoning.strip()
+    said = await slot.complete(generation, until=until)
+    text = decoded(said.literal).strip() or said.reasoning.strip()
     if text not in choice.names:
         raise ServiceError("The engine said something where the grammar allows nothing but one of a few words.")
-    return text, tokens.alternatives[0] if tokens.alternatives else {}, tokens.usage
+    return text, said.alternatives[0] if said.alternatives else {}, said.usage
 
 
 def _likely(alternatives: Mapping[str, float], choice: Choice) -> Mapping[str, float]:

@@ -1,5 +1,6 @@
 """A score is measured whatever the engine tells: probabilities, digits only, nonsense or nothing."""
 
+import asyncio
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,8 @@ from app.tasks.attempt import Patience
 from app.tasks.judging.case import Case, Exchange
 from app.tasks.judging.measure import Measured, heard, measure
 from tests.unit.rulings import slot_at
-from tests.unit.scripted_server import Peer, chunked, scripted
+from tests.unit.scripted_server import Peer, scripted
+from tests.unit.scripted_server import answer as whole
 from tests.unit.visitors import everybody_waits
 
 pytestmark = pytest.mark.anyio
@@ -24,16 +26,14 @@ pytestmark = pytest.mark.anyio
 ANSWER = "참조되지 않는 객체를 JVM이 자동으로 회수하고, 저는 G1으로 바꿔 일시 정지를 줄였습니다."
 
 
-def said(text: str, likely: Mapping[str, float] | None = None) -> bytes:
+def said(text: str, likely: Mapping[str, float] | None = None, where: str = "content") -> bytes:
     """What an engine answers: one token, and how likely it and others were, if it tells."""
     top = [{"token": token, "logprob": math.log(share)} for token, share in (likely or {}).items()]
     logprobs = {"content": [{"token": text, "logprob": 0.0, "top_logprobs": top}]} if likely else None
+    message = {"role": "assistant", where: text}
+    choice = {"index": 0, "message": message, "logprobs": logprobs, "finish_reason": "length"}
     usage = {"prompt_tokens": 100, "completion_tokens": 1}
-    events: list[Any] = [
-        {"choices": [{"delta": {"content": text}, "logprobs": logprobs, "finish_reason": None}]},
-        {"choices": [{"delta": {}, "logprobs": None, "finish_reason": "length"}], "usage": usage},
-    ]
-    return chunked(*(f"data: {json.dumps(event)}\n\n".encode() for event in events), b"data: [DONE]\n\n")
+    return whole(json.dumps({"choices": [choice], "usage": usage}).encode())
 
 
 BELIEVED = said("Yes", {"Yes": 0.9, "No": 0.1})
@@ -93,6 +93,11 @@ async def test_the_score_is_the_mean_of_what_the_engine_holds_likely() -> None:
 async def test_a_digit_with_and_without_white_space_is_the_same_digit() -> None:
     result, _ = await measured(said("2", {"2": 0.25, " 2": 0.25, "0": 0.5}))
     assert result.meta.distribution == {"0": 0.5, "2": 0.5}
+
+
+async def test_a_digit_among_the_thoughts_counts() -> None:
+    result, _ = await measured(said("2", {"2": 1.0}, where="reasoning_content"))
+    assert result.meta.distribution == {"2": 1.0}
 
 
 async def test_what_the_rubric_does_not_know_counts_nothing() -> None:
@@ -164,6 +169,19 @@ async def test_an_engine_that_says_nothing_leaves_time_for_the_words() -> None:
             left = patience.left()
     assert (result.meta.method, result.score) == ("none", None)
     assert left > 1
+
+
+async def test_an_engine_may_read_a_prompt_for_longer_than_it_may_be_silent_amid_an_answer() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await asyncio.sleep(0.6)  # its prefill
+        await peer.say(said("2", {"2": 1.0}))
+
+    with fail_after(30):
+        async with scripted(script) as server, slot_at(Address(*server.address), stall=0.05) as slot:
+            patience = Patience(Deadline.after(20), 5)
+            result = await measure(slot, Case(), heard(Exchange("가비지 컬렉션이란?", ANSWER), ()), "ko", patience)
+    assert result.score is not None
 
 
 LIKELY = {"4": 0.5, "3": 0.25, "5": 0.25}
