@@ -65,6 +65,13 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="생성이 멈춘 것으로 보고 다시 시도하기까지의 시간 (초; 0: 엔진의 기본값)",
     )
+    score_memory_seconds: float = Field(
+        3600,
+        ge=0,
+        le=86_400,
+        allow_inf_nan=False,
+        description="같은 질문의 같은 답변을 다시 채점하지 않는 시간 (초; 0: 끔)",
+    )
     pass_score: int = Field(6, ge=0, le=10, description="합격으로 보는 점수 (0~10)")
     engine: Literal["sglang", "embedded"] = Field("sglang", description="생성 엔진")
     embedded_model: str = Field(

@@ -35,6 +35,7 @@ from app.tasks.chat import ChatDefaults
 from app.tasks.feedback import FEEDBACK
 from app.tasks.interview import interview_step
 from app.tasks.judging.doubt import GRAMMAR as DOUBT_GRAMMAR
+from app.tasks.judging.remembered import Remembered
 from app.tasks.judging.rubric import GRAMMAR as DIGIT_GRAMMAR
 from app.tasks.report import REPORT
 from app.tasks.structured import Policy
@@ -122,6 +123,7 @@ async def running_services(
             chat=ChatDefaults(settings.default_temperature, settings.default_max_tokens),
             step=interview_step(settings.interview_order),
             policy=policy_of(settings),
+            remembered=Remembered(settings.score_memory_seconds) if settings.score_memory_seconds else None,
             timeouts=_timeouts(settings, _profile(settings)),
             coalescer=coalescer,
             idempotency_seconds=settings.idempotency_seconds,

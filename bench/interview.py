@@ -138,8 +138,9 @@ def _interview(url: str, name: str, candidate: str, steps: int, pasted: int) -> 
         begun = time.perf_counter()
         try:
             if turn.answer:
-                asked.append((question, turn.answer))
-                _post(f"{url}/api/feedback", feedback_prompt(candidate, question, turn.answer))
+                said = f"{turn.answer} 저는 지원자 {candidate}입니다."  # no two candidates give the same answer
+                asked.append((question, said))
+                _post(f"{url}/api/feedback", feedback_prompt(candidate, question, said))
             answered = time.perf_counter() - begun
             prompt = step_prompt(candidate, asked, turn.follow_ups, pasted)
             heard = listen(url, prompt) if name == OURS else _hear_whole(url, prompt)

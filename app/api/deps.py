@@ -15,6 +15,7 @@ from app.core.drain import Drain
 from app.core.llm_engine import LLMEngine
 from app.tasks.chat import ChatDefaults
 from app.tasks.interview import StepTask
+from app.tasks.judging.remembered import Remembered
 from app.tasks.structured import Policy
 from app.telemetry.observer import Observer
 from app.telemetry.record import RequestRecord, current
@@ -64,6 +65,7 @@ class Services:
         chat: What chat requests that do not say get.
         step: The interview step, in the order of fields that the operator chose.
         policy: What holds for all tasks.
+        remembered: The answers that were measured lately; None: each is measured anew.
         timeouts: Seconds that requests may take.
         coalescer: Lets identical requests share one generation.
         idempotency_seconds: For how long an answer is given again to the same Idempotency-Key.
@@ -78,6 +80,7 @@ class Services:
     chat: ChatDefaults
     step: StepTask
     policy: Policy
+    remembered: Remembered | None
     timeouts: Timeouts
     coalescer: Coalescer
     idempotency_seconds: float

@@ -20,11 +20,9 @@ def identity_of(scope: Scope, body: bytes, *, keep: float, keep_keyed: float) ->
     Raises:
         InvalidField: the Idempotency-Key is empty, too long or not printable ASCII.
     """
-    headers = Headers(scope=scope)
-    if "no-store" in headers.get("cache-control", "").lower():
+    headers, caller = Headers(scope=scope), caller_of(scope)
+    if caller is None:
         return None
-    # Without keys of our own, whatever a caller sends in their place keeps it apart from others.
-    caller = scope["state"]["key_id"] or headers.get("authorization", headers.get("x-api-key", ""))
     content = _digest(scope["path"], scope["query_string"], body)
     given = headers.get("idempotency-key")
     if given is None:
@@ -35,6 +33,15 @@ def identity_of(scope: Scope, body: bytes, *, keep: float, keep_keyed: float) ->
             param="Idempotency-Key",
         )
     return Identity(_digest("keyed", caller, given), content, keep_keyed)
+
+
+def caller_of(scope: Scope) -> str | None:
+    """Who shares what was made before with whom; None for a client that opts out of it with ``no-store``."""
+    headers = Headers(scope=scope)
+    if "no-store" in headers.get("cache-control", "").lower():
+        return None
+    # Without keys of our own, whatever a caller sends in their place keeps it apart from others.
+    return scope["state"]["key_id"] or headers.get("authorization", headers.get("x-api-key", ""))
 
 
 def _digest(*parts: str | bytes) -> bytes:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated, Any, TypeAlias, TypeVar
 
 import structlog
@@ -16,7 +16,7 @@ from app.api.delivery import Made, deliver, made
 from app.api.deps import AskedTimeout
 from app.api.errors import error_body, translate
 from app.api.lean import Call
-from app.api.sharing import identity_of
+from app.api.sharing import caller_of, identity_of
 from app.api.sse import KEEP_ALIVE, sse_event
 from app.core.deadline import Deadline
 from app.core.generation import Priority
@@ -24,7 +24,8 @@ from app.errors import DeadlineExceeded, EngineFailure, ServiceError
 from app.schemas.common import ERRORS
 from app.schemas.task import TaskRequest
 from app.tasks.events import Field, Replaced, Started, TextDelta
-from app.tasks.structured import Answering, Result, TaskEvent, answer
+from app.tasks.judging.remembered import Memory
+from app.tasks.structured import Answering, Policy, Result, TaskEvent, answer
 
 log = structlog.get_logger("api")
 
@@ -82,7 +83,7 @@ class TaskCall(Call):
             return
         self.content = b""  # a stream would hold it as long as it lasts
         services = self.services
-        source = task.stream(services.engine, asked, deadline, services.policy)
+        source = task.stream(services.engine, asked, deadline, self._policy())
         async with _pumped(source, deadline) as queue:
             first = await queue.get()
             if isinstance(first, ServiceError):
@@ -135,7 +136,13 @@ class TaskCall(Call):
 
     async def _made(self, task: Answering[R], asked: TaskRequest, deadline: Deadline) -> Made[R]:
         """The answer, and the record of the request for which it is made."""
-        return made(await answer(task, self.services.engine, asked, deadline, self.services.policy))
+        return made(await answer(task, self.services.engine, asked, deadline, self._policy()))
+
+    def _policy(self) -> Policy:
+        """What the operator decided, with what the caller's earlier requests found out."""
+        policy, remembered = self.services.policy, self.services.remembered
+        caller = None if remembered is None else caller_of(self.scope)
+        return policy if remembered is None or caller is None else replace(policy, memory=Memory(remembered, caller))
 
     async def _events(
         self, version: str, asked: TaskRequest, event: _Told, queue: "asyncio.Queue[_Told]"

@@ -37,6 +37,9 @@ class ScoreMeta(BaseModel):
         examples=[None],
     )
     rubric: str = Field(description="Version of the rubric.", examples=["technical-1"])
+    reused: bool = Field(
+        default=False, description="Measured for an earlier request about the same answer to the same question."
+    )
     review_recommended: bool = Field(
         description="A person should look: the score is uncertain or was interfered with, or the answer is little but "
         "a list of names. False is no promise: a model can be sure and wrong, a small one most of all where a false "

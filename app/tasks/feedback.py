@@ -155,6 +155,7 @@ async def decide(slot: Slot, call: Call) -> Ruling[FeedbackAnswer]:
         call.patience,
         prompt=call.request.user_prompt,
         priority=Priority.FEEDBACK,
+        memory=call.policy.memory,
     )
     score, words = settled_score(measured, call.spoken)
     return Ruling(

@@ -117,7 +117,14 @@ async def _rule(slot: Slot, call: Call, *, order: Order) -> Ruling[StepAnswer]:
     if rules.score_matters:  # else every score allows the same steps, and the candidate is waiting
         # Whether it is true does not change what is asked next, and the candidate is waiting.
         measured = await measure(
-            slot, case, last, call.spoken, call.patience, priority=Priority.INTERVIEW_STEP, doubting=False
+            slot,
+            case,
+            last,
+            call.spoken,
+            call.patience,
+            priority=Priority.INTERVIEW_STEP,
+            doubting=False,
+            memory=call.policy.memory,
         )
     decision = rules.decide(measured.meta.expected if measured else None)
     marks: dict[str, Any] = {

@@ -226,7 +226,13 @@ class _Writing:
         exchange, call = self._case.exchanges[number], self._call
         found = flags_of(exchange, call.request)
         measured = await measure(
-            slot, self._case, heard(exchange, found), call.spoken, call.patience, priority=Priority.REPORT
+            slot,
+            self._case,
+            heard(exchange, found),
+            call.spoken,
+            call.patience,
+            priority=Priority.REPORT,
+            memory=call.policy.memory,
         )
         score, words = settled_score(measured, call.spoken)
         flags = told(found, exchange, f"history.{number}.answer")

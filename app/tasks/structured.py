@@ -24,6 +24,7 @@ from app.schemas.task import TaskRequest
 from app.tasks.asking import Asking, Question
 from app.tasks.attempt import Patience
 from app.tasks.events import Progress, Started
+from app.tasks.judging.remembered import Memory
 from app.tasks.shape import Shape
 from app.telemetry.record import current
 
@@ -42,11 +43,14 @@ class Policy:
         language: Of the answers; ``auto`` follows the prompt.
         stall: Seconds of silence in the middle of an answer after which the model is asked anew.
         pass_score: Score (0-10) from which an answer passes.
+        memory: What is known of answers that were measured before; None: each is measured anew. The caller's, not the
+            operator's: every request has its own.
     """
 
     language: Literal["ko", "en", "auto"]
     stall: float
     pass_score: int = 6
+    memory: Memory | None = None
 
     def answer_language(self, prompt: Language) -> Language:
         """The language in which a prompt in ``prompt`` is answered."""

@@ -42,6 +42,7 @@ def clean_environment(**variables: str) -> dict[str, str]:
         "INTERVIEW_",
         "REPORT_",
         "RETRY_",
+        "SCORE_",
         "IDEMPOTENCY_",
         "RECEIVE_",
         "SEND_",

@@ -25,6 +25,7 @@ from app.tasks.judging.doubt import DOUBTED, WORTH_ASKING, doubt
 from app.tasks.judging.gates import Gate, gate
 from app.tasks.judging.listing import mostly_listed
 from app.tasks.judging.plainly import plainly
+from app.tasks.judging.remembered import Known, Memory
 from app.tasks.judging.rubric import CHOICE, Rubric, messages, rubric_for, scale, to_score, whole_prompt
 
 log = structlog.get_logger("measure")
@@ -86,8 +87,9 @@ async def measure(
     prompt: str = "",
     priority: Priority = Priority.FEEDBACK,
     doubting: bool = True,
+    memory: Memory | None = None,
 ) -> Measured:
-    """Measure one answer.
+    """Measure one answer, or remember how it measured.
 
     Args:
         slot: The place at the engine.
@@ -98,57 +100,85 @@ async def measure(
         prompt: The caller's text, for when nothing could be cut out of it.
         priority: Passed on to the engine.
         doubting: Whether it is asked of an answer that does well if it is to be believed (see ``doubt``).
+        memory: What the caller's earlier requests found out; None to measure anew.
 
     Never raises a ServiceError: an answer that cannot be measured says so.
     """
-    rubric, plain = rubric_for(case.phase), None
-    if answer is not None:
-        if stopped := answer.stopped:
-            meta = _meta(rubric, "gate", expected=stopped.score, gate=stopped.name, review=answer.review)
-            return Measured(meta, stopped.score, Usage())
-        plain = replace(answer.exchange, answer=plainly(answer.exchange.answer))
-        asked = messages(rubric, case, plain, language)
-    else:
-        asked = whole_prompt(rubric, prompt, language)
-    until = Deadline.after(patience.left() * _SHARE)
+    rubric = rubric_for(case.phase)
+    if answer is not None and (stopped := answer.stopped):
+        meta = _meta(rubric, "gate", expected=stopped.score, gate=stopped.name, review=answer.review)
+        return Measured(meta, stopped.score, Usage())
+    asking = _Asking(slot, rubric, language, priority, Deadline.after(patience.left() * _SHARE))
+    plain = replace(answer.exchange, answer=plainly(answer.exchange.answer)) if answer else None
+    place = None
+    if memory is not None and plain is not None:
+        place = memory.place(f"{rubric.version}\n{case.rubric}", language, plain.question, plain.answer)
+    earlier, usage = place.known(case.bands) if place else None, Usage()
+    known = earlier
     try:
-        digits, usage, method = await digit_shares(slot, asked, priority, until)
+        if known is None:
+            known, usage = await asking.digits(case, plain, prompt)
     except ServiceError as error:
         log.warning("not measured", reason=type(error).__name__)
         return Measured(_meta(rubric, "none", review=True), None, Usage())
-    meta = _result(rubric, case, digits, method, review=answer is not None and answer.review)
-    expected = meta.expected or 0.0
-    if plain is not None and doubting and expected >= WORTH_ASKING:
-        share, more = await _doubt(slot, rubric, plain, language, priority, until)
-        usage = usage.and_of(more)
-        review = meta.review_recommended or share is None or share >= DOUBTED
-        meta = meta.model_copy(update={"doubt": share, "review_recommended": review})
-    return Measured(meta, math.floor(expected + 0.5), usage)
+    meta = _result(rubric, known, reused=earlier is not None, review=answer is not None and answer.review)
+    if plain is not None and doubting and (meta.expected or 0.0) >= WORTH_ASKING:
+        if known.doubt is None:
+            share, more = await asking.doubt(plain)
+            known, usage = known._replace(doubt=share), usage.and_of(more)
+        review = meta.review_recommended or known.doubt is None or known.doubt >= DOUBTED
+        meta = meta.model_copy(update={"doubt": known.doubt, "review_recommended": review})
+    if place is not None and known is not earlier:
+        place.keep(known)
+    return Measured(meta, math.floor((meta.expected or 0.0) + 0.5), usage)
 
 
-async def _doubt(
-    slot: Slot, rubric: Rubric, exchange: Exchange, language: Language, priority: Priority, until: Deadline
-) -> tuple[float | None, Usage]:
-    try:
-        share, usage = await doubt(slot, rubric.check, exchange, language, priority, until)
-    except ServiceError as error:
-        log.warning("not asked whether it is to be believed", reason=type(error).__name__)
-        return None, Usage()
-    return round(share, 3), usage
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """How the engine is asked about one answer."""
+
+    slot: Slot
+    rubric: Rubric
+    language: Language
+    priority: Priority
+    until: Deadline
+
+    async def digits(self, case: Case, answer: Exchange | None, prompt: str) -> tuple[Known, Usage]:
+        """How ``answer`` measures, or all of ``prompt``.
+
+        Raises:
+            ServiceError: see ``choose``.
+        """
+        if answer is not None:
+            asked = messages(self.rubric, case, answer, self.language)
+        else:
+            asked = whole_prompt(self.rubric, prompt, self.language)
+        digits, usage, method = await digit_shares(self.slot, asked, self.priority, self.until)
+        return Known(digits, method, case.bands, scale(case)), usage
+
+    async def doubt(self, answer: Exchange) -> tuple[float | None, Usage]:
+        """How far ``answer`` is not to be believed; None if that could not be found out."""
+        try:
+            share, usage = await doubt(self.slot, self.rubric.check, answer, self.language, self.priority, self.until)
+        except ServiceError as error:
+            log.warning("not asked whether it is to be believed", reason=type(error).__name__)
+            return None, Usage()
+        return round(share, 3), usage
 
 
-def _result(rubric: Rubric, case: Case, digits: Mapping[int, float], method: str, *, review: bool) -> ScoreMeta:
-    points = scale(case)
+def _result(rubric: Rubric, known: Known, *, reused: bool, review: bool) -> ScoreMeta:
+    digits, points = known.digits, known.points
     mean = sum(digit * share for digit, share in digits.items())
     expected = to_score(mean, points)
     spread = math.sqrt(sum(share * (points[digit] - expected) ** 2 for digit, share in digits.items()))
     return _meta(
         rubric,
-        method,
+        known.method,
         expected=expected,
         distribution=digits,
         entropy=-sum(share * math.log2(share) for share in digits.values() if share > 0),
         review=review or spread >= _WIDE,
+        reused=reused,
     )
 
 
@@ -161,6 +191,7 @@ def _meta(
     entropy: float = 0.0,
     gate: str | None = None,
     review: bool = False,
+    reused: bool = False,
 ) -> ScoreMeta:
     return ScoreMeta(
         expected=None if expected is None else round(expected, 3),
@@ -169,6 +200,7 @@ def _meta(
         method=method,
         gate=gate,
         rubric=rubric.version,
+        reused=reused,
         review_recommended=review or gate == "unscorable",
     )
 
