@@ -117,12 +117,15 @@ def _play(scene: Stage, name: str, candidates: Sequence[str], played: Played, st
     """The interviews of all ``candidates`` at once."""
     scene.prepare(script(plainly=name == PLAIN))
     before = scene.tokens()
-    with ThreadPoolExecutor(len(candidates)) as pool:
+    pool = ThreadPoolExecutor(len(candidates))
+    try:
         playing = [pool.submit(_interview, scene.urls[name], name, one, steps, pasted) for one in candidates]
         for one in playing:
             waits, failed = one.result()
             played.waits += waits
             played.failed += failed
+    finally:
+        pool.shutdown(wait=False)  # who stops us stops the services next, and with them what still waits for them
     played.tokens += scene.tokens() - before
     played.interviews += len(candidates)
     if not played.waits:
