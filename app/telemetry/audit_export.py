@@ -14,7 +14,7 @@ from typing import Any, TextIO, cast
 COLUMNS = (
     "time", "request_id", "decided_by", "key", "task", "question", "score", "is_passed", "action", "expected",
     "entropy", "method", "gate", "rubric", "review_recommended", "engine", "model", "contract", "finish", "attempts",
-    "repaired", "integrity_flags", "input_sha256", "user_prompt_length",
+    "repaired", "integrity_flags", "input_sha256", "user_prompt_length", "reused",
 )  # fmt: skip
 
 
@@ -72,7 +72,8 @@ def _rows(record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _measured(score: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: score[name] for name in ("expected", "entropy", "method", "gate", "rubric", "review_recommended")}
+    told = {name: score[name] for name in ("expected", "entropy", "method", "gate", "rubric", "review_recommended")}
+    return {**told, "reused": score.get("reused")}  # older records do not say
 
 
 def _cell(value: object) -> object:

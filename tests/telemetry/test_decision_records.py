@@ -193,6 +193,16 @@ def test_the_export_has_a_row_for_every_score_and_step(own_engine: Simulator, tm
     assert rows[0]["rubric"] == feedback["meta"]["score"]["rubric"]
 
 
+def test_the_export_tells_which_scores_an_earlier_row_was_measured_for(own_engine: Simulator, tmp_path: Path) -> None:
+    file = tmp_path / "decisions.jsonl"
+    with service_of(own_engine, AUDIT_LOG=str(file)) as service:
+        service.post("/api/feedback", feedback_prompt(), Cache_Control="max-age=0")
+        service.post("/api/interview/step", step_prompt(), Cache_Control="max-age=0")
+    done = command(tmp_path, "audit", "export", AUDIT_LOG=str(file))
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert [(row["task"], row["reused"]) for row in rows] == [("feedback", "False"), ("interview_step", "True")]
+
+
 def test_the_export_is_limited_to_days(tmp_path: Path) -> None:
     file = tmp_path / "decisions.jsonl"
     lines = [json.dumps(_record(day)) for day in ("2026-01-31", "2026-02-01", "2026-02-28", "2026-03-01")]
