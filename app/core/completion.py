@@ -77,7 +77,7 @@ def _parsed(raw: bytes, profile: EngineProfile) -> Completion:
             raise refused(body, profile)
         choice = body["choices"][0]
         text: str = choice["message"].get("content") or ""
-        reasoning: str = choice["message"].get("reasoning_content") or ""
+        reasoning = str(choice["message"].get("reasoning_content") or "")
         finish = finish_of(choice["finish_reason"]) if choice.get("finish_reason") else "unknown"
         usage = Usage.told(body["usage"])
         told: Any = choice["logprobs"]["content"] if choice.get("logprobs") else None

@@ -42,6 +42,12 @@ def test_likelihoods_that_make_no_sense_are_a_failure_of_the_engine(logprobs: An
         read_completion(body(logprobs=logprobs), SGLANG)
 
 
+@pytest.mark.parametrize(("thought", "read"), [("음", "음"), (None, ""), (7, "7")])
+def test_what_an_engine_puts_where_thoughts_belong_is_text(thought: Any, read: str) -> None:
+    message = {"role": "assistant", "content": None, "reasoning_content": thought}
+    assert read_completion(body(message=message), SGLANG).reasoning == read
+
+
 def test_a_thought_is_no_answer() -> None:
     assert read_completion(body(message={"content": "<think>음</think>\n\n네."}), SGLANG).literal == '"네."'.encode()
 
