@@ -22,7 +22,7 @@ class ScoreMeta(BaseModel):
         le=1,
         description="Probability that what is said is false or, in a personal answer, not to be trusted; it changes no "
         "score, and from a third on a review is recommended. Null if not asked: less than 5 is expected, or a step is "
-        "decided.",
+        "decided before a feedback.",
         examples=[0.12],
     )
     method: str = Field(

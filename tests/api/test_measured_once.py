@@ -38,7 +38,9 @@ def test_an_answer_is_measured_once_for_its_feedback_its_step_and_its_report(
     assert len(doubting(api_engine)) == 1
     first, again = feedback["meta"]["score"], step["meta"]["score"]
     assert (first["reused"], again["reused"]) == (False, True)
-    assert (first["expected"], first["distribution"]) == (again["expected"], again["distribution"])
+    for told in ("expected", "distribution", "doubt", "review_recommended"):
+        assert first[told] == again[told]
+    assert first["doubt"] is not None
     assert [one["score"] for one in report["question_feedbacks"]] == [feedback["score"]]
 
 

@@ -99,7 +99,8 @@ async def measure(
         patience: How long the request may take.
         prompt: The caller's text, for when nothing could be cut out of it.
         priority: Passed on to the engine.
-        doubting: Whether it is asked of an answer that does well if it is to be believed (see ``doubt``).
+        doubting: Whether it is asked of an answer that does well if it is to be believed (see ``doubt``);
+            what is known of that is told all the same.
         memory: What the caller's earlier requests found out; None to measure anew.
 
     Never raises a ServiceError: an answer that cannot be measured says so.
@@ -122,7 +123,7 @@ async def measure(
         log.warning("not measured", reason=type(error).__name__)
         return Measured(_meta(rubric, "none", review=True), None, Usage())
     meta = _result(rubric, known, reused=earlier is not None, review=answer is not None and answer.review)
-    if plain is not None and doubting and (meta.expected or 0.0) >= WORTH_ASKING:
+    if plain is not None and (doubting or known.doubt is not None) and (meta.expected or 0.0) >= WORTH_ASKING:
         if known.doubt is None:
             share, more = await asking.doubt(plain)
             known, usage = known._replace(doubt=share), usage.and_of(more)
