@@ -12,7 +12,7 @@ run: $(VENV)/.runtime  ## Start the whole service on this machine's CPU: embedde
 	@exec $(BIN)/llm-service serve --embedded
 
 test: $(VENV)/.dev fetch-test-models  ## Run the tests, end to end on the embedded engine included
-	$(BIN)/pytest -n 3 --dist loadfile --ignore=tests/e2e -m "not sglang and not container and not prometheus"  # half of it waits
+	$(BIN)/pytest -n 2 --dist loadfile --ignore=tests/e2e -m "not sglang and not container and not prometheus"
 	$(BIN)/pytest tests/e2e  # alone: a model needs both cores
 
 bench: $(VENV)/.dev  ## Measure CPU, latency and memory beside other gateways, five minutes; ARGS=interview, answers, flat, chunks or "--short"
