@@ -1,11 +1,10 @@
 """Which requests are the same, in the words of HTTP."""
 
-import hashlib
-
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from app.core.coalescing import Identity
+from app.core.digests import digest_of
 from app.errors import InvalidField
 
 _LONGEST_KEY = 255
@@ -23,16 +22,16 @@ def identity_of(scope: Scope, body: bytes, *, keep: float, keep_keyed: float) ->
     headers, caller = Headers(scope=scope), caller_of(scope)
     if caller is None:
         return None
-    content = _digest(scope["path"], scope["query_string"], body)
+    content = digest_of(scope["path"], scope["query_string"], body)
     given = headers.get("idempotency-key")
     if given is None:
-        return Identity(_digest("identical", caller, content), content, keep)
+        return Identity(digest_of("identical", caller, content), content, keep)
     if not (0 < len(given) <= _LONGEST_KEY and given.isascii() and given.isprintable()):
         raise InvalidField(
             f"Idempotency-Key: must be 1 to {_LONGEST_KEY} printable ASCII characters, a UUID for example.",
             param="Idempotency-Key",
         )
-    return Identity(_digest("keyed", caller, given), content, keep_keyed)
+    return Identity(digest_of("keyed", caller, given), content, keep_keyed)
 
 
 def caller_of(scope: Scope) -> str | None:
@@ -42,12 +41,3 @@ def caller_of(scope: Scope) -> str | None:
         return None
     # Without keys of our own, whatever a caller sends in their place keeps it apart from others.
     return scope["state"]["key_id"] or headers.get("authorization", headers.get("x-api-key", ""))
-
-
-def _digest(*parts: str | bytes) -> bytes:
-    """One digest of all parts; their lengths are in it, so that no two lists of parts have the same."""
-    digest = hashlib.sha256()
-    for part in parts:
-        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
-        digest.update(len(data).to_bytes(8, "big") + data)
-    return digest.digest()

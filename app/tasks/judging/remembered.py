@@ -10,11 +10,11 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from hashlib import blake2b
 from typing import NamedTuple
 
+from app.core.digests import digest_of
+
 _MOST = 4096  # answers, the ones last needed; a few hundred bytes each
-_DIGEST = 16  # bytes
 
 
 class Known(NamedTuple):
@@ -47,12 +47,8 @@ class Remembered:
         self._known: OrderedDict[bytes, tuple[float, Known]] = OrderedDict()
 
     def digest(self, *parts: str) -> bytes:
-        """A name for ``parts``; their lengths are in it, so that no two lists of parts have the same."""
-        digest = blake2b(key=self._secret, digest_size=_DIGEST)
-        for part in parts:
-            data = part.encode("utf-8", "surrogatepass")
-            digest.update(len(data).to_bytes(8, "big") + data)
-        return digest.digest()
+        """A name for ``parts`` that only this process can make."""
+        return digest_of(*parts, key=self._secret)
 
     def get(self, name: bytes) -> Known | None:
         """What was put under ``name``, if it still holds."""
