@@ -20,6 +20,10 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
+from app.tasks.feedback import SCORED
+from app.tasks.interview import MESSAGE_FIRST
+from app.tasks.report_parts import REVIEWS, SUMMARY
+from app.tasks.shape import Shape
 from bench.caller import FEEDBACK, SCORE, SUGGESTION, TURNS, Prompt, feedback_prompt, report_prompt, step_prompt
 from bench.document import put, row
 from bench.gateways import GATEWAYS, OURS, ROUTER, Subject, install, started
@@ -238,13 +242,20 @@ def _said() -> Mapping[str, str]:
     return {
         "숫자 하나만 씁니다": "3",
         "Answer only Yes or No": "Yes",
-        "- improvement_suggestion:": _json(
-            {"score": SCORE, "feedback": FEEDBACK, "improvement_suggestion": SUGGESTION}
+        "- improvement_suggestion:": _rest(
+            {"score": SCORE, "feedback": FEEDBACK, "improvement_suggestion": SUGGESTION}, SCORED[SCORE]
         ),
-        "- evaluation:": _json(step),
-        "- answer_summary:": _json({"score": SCORE, "answer_summary": SUGGESTION, "feedback": FEEDBACK}),
-        "- strengths:": _json(summary),
+        "- evaluation:": _rest(step, MESSAGE_FIRST.shapes[-1]),
+        "- answer_summary:": _rest(
+            {"score": SCORE, "answer_summary": SUGGESTION, "feedback": FEEDBACK}, REVIEWS[SCORE]
+        ),
+        "- strengths:": _rest(summary, SUMMARY),
     }
+
+
+def _rest(answer: Mapping[str, Any], shape: Shape[Any]) -> str:
+    """What is left to say of ``answer``: the engine is given the beginning."""
+    return _json(answer).removeprefix(shape.begun)
 
 
 def _chat() -> bytes:

@@ -85,14 +85,14 @@ def _cases() -> Iterator[Case]:
         one = grammars[name]
         schema = json.dumps(schema_of(one.answer), ensure_ascii=False)
         for engine in ENGINES:
-            for kind, text in (("grammar", one.text), ("json_schema", schema)):
+            for kind, text, begun in (("grammar", one.text, one.begun), ("json_schema", schema, "")):
                 yield Case(
                     name=name,
                     engine=engine,
                     kind="grammar" if kind == "grammar" else "json_schema",
                     text=text,
                     variants=_variants(kind, text) if name.startswith("feedback") else [],
-                    answers=[_compact(answer)],
+                    answers=[_compact(answer).removeprefix(begun)],
                 )
 
 

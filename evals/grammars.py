@@ -16,11 +16,12 @@ from evals.walk_order import Kind
 
 @dataclass(frozen=True, slots=True)
 class Walkable:
-    """A constraint on decoding and the model that must accept whatever comes of it."""
+    """A constraint on decoding and the model that must accept whatever comes of it, behind what it ``begun`` with."""
 
     text: str
     answer: type[BaseModel]
     kind: Kind = "grammar"
+    begun: str = ""
 
 
 def all_grammars() -> dict[str, Walkable]:
@@ -38,7 +39,7 @@ def all_grammars() -> dict[str, Walkable]:
         "whole report": WHOLE_REPORT.shapes[0],
     }
     return {
-        f"{name} {language}": Walkable(shape.grammars[language], shape.model)
+        f"{name} {language}": Walkable(shape.grammars[language], shape.model, begun=shape.begun)
         for name, shape in shapes.items()
         for language in LANGUAGES
     }

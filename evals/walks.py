@@ -69,8 +69,9 @@ def faults_of(walk: Finished, answer: Walkable) -> list[str]:
     if _CONTROL.search(walk["text"]):
         faults.append("control")
     try:
-        json.loads(walk["text"])
-        answer.answer.model_validate_json(walk["text"])
+        said = answer.begun + walk["text"]
+        json.loads(said)
+        answer.answer.model_validate_json(said)
     except (ValueError, ValidationError):
         faults.append("invalid")
     return faults if walk["fate"] == "done" else [*faults, "endless"]

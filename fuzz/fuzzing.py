@@ -16,7 +16,7 @@ from fuzz.serving import Door, serving
 ALLOWED = frozenset(
     {"model", "messages", "messages.role", "messages.content", "max_tokens", "temperature", "top_p", "top_k", "min_p"}
     | {"presence_penalty", "frequency_penalty", "repetition_penalty", "stream", "stream_options", "seed", "stop"}
-    | {"chat_template_kwargs", "logprobs", "top_logprobs", "ebnf", "priority", "rid"}
+    | {"chat_template_kwargs", "logprobs", "top_logprobs", "ebnf", "priority", "rid", "continue_final_message"}
 )
 _WORKERS = 32
 _WRONG = 500

@@ -24,6 +24,7 @@ async def chat(engine: Engine, exchange: Exchange) -> None:
     check_chat(body)
     check_sampling(body)
     order = order_of(body, render(body), body.max_completion_tokens or body.max_tokens)
+    order.begun = body.begun
     order.faults = engine.faults.draw(exchange.path, exchange.body, stream=body.stream)
     await serve(engine, exchange, order, ChatForm(engine, body))
 
@@ -63,12 +64,11 @@ def _json_constraint(wanted: ResponseFormat | None) -> Constraint | None:
 
 
 def render(body: ChatBody) -> str:
-    """The prompt, by Qwen's chat template."""
-    turns = [
-        f"<|im_start|>{turn.get('role')}\n{content_text(turn.get('content'))}<|im_end|>\n" for turn in body.messages
-    ]
+    """The prompt, by Qwen's chat template, and what the answer begins with."""
+    said = body.messages[:-1] if body.begun else body.messages
+    turns = [f"<|im_start|>{turn.get('role')}\n{content_text(turn.get('content'))}<|im_end|>\n" for turn in said]
     closed = (body.chat_template_kwargs or {}).get("enable_thinking") is False
-    return "".join(turns) + "<|im_start|>assistant\n" + ("<think>\n\n</think>\n\n" if closed else "")
+    return "".join(turns) + "<|im_start|>assistant\n" + ("<think>\n\n</think>\n\n" if closed else "") + body.begun
 
 
 def content_text(content: Any) -> str:

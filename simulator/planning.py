@@ -28,6 +28,7 @@ class Order:
     priority: int | None = None
     constraint: Constraint | None = None
     ignore_eos: bool = False
+    begun: str = ""
     faults: dict[Kind, Fault] = field(default_factory=dict[Kind, Fault])
 
 
@@ -120,7 +121,7 @@ def _check_room(engine: Engine, order: Order, count: int) -> None:
 
 def _sample(engine: Engine, order: Order, index: int, room: int) -> Sample:
     """Decide one answer: the text, bent by faults, cut by stop strings and by the token limit."""
-    text = engine.author.write(order.prompt, order.constraint, engine.settings, index)
+    text = engine.author.write(order.prompt, order.constraint, engine.settings, index).removeprefix(order.begun)
     text, ended = _bend(text, order)
     limit = room if order.limit is None else order.limit
     finish, matched, extra = "stop", engine.settings.eos_token_id, 1

@@ -76,6 +76,14 @@ class ChatBody(Sampling):
     logprobs: bool | None = False
     top_logprobs: int | None = None
     chat_template_kwargs: dict[str, Any] | None = None
+    continue_final_message: bool = False
+
+    @property
+    def begun(self) -> str:
+        """What the answer begins with: the last message, if it is the model's own and to be gone on with."""
+        last = self.messages[-1]
+        own = self.continue_final_message and last.get("role") == "assistant" and isinstance(last.get("content"), str)
+        return str(last["content"]) if own else ""
 
 
 class CompletionBody(Sampling):

@@ -52,6 +52,7 @@ class Generation(NamedTuple):
         priority: Passed on to engines that schedule by priority.
         alternatives: For each token, how many of the likeliest ones are told with their log-probabilities.
         common: Whether many generations begin with this system message and some worked examples.
+        begun: What the answer begins with; the engine reads it and goes on, and the grammar is that of the rest.
     """
 
     messages: tuple[Message, ...]
@@ -61,6 +62,7 @@ class Generation(NamedTuple):
     priority: Priority = Priority.CHAT
     alternatives: int = 0
     common: bool = False
+    begun: str = ""
 
 
 class Usage(NamedTuple):

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias, cast
 from pydantic import BaseModel
 from pydantic.config import JsonDict
 
+from app.core.begun import alike
 from app.core.prompt_builder import Language
 
 # Split in two on purpose: xgrammar 0.2.7 compiles [\uAC00-\uD7A3] to a class that refuses U+D000 to U+D77F, 1,920
@@ -48,17 +49,18 @@ _KEYWORDS = {
 }
 
 
-def grammar_for(model: type[BaseModel], language: Language) -> str:
+def grammar_for(model: type[BaseModel], language: Language, begun: str = "") -> str:
     """The grammar (start rule ``root``) whose every sentence is JSON that ``model`` accepts, texts in ``language``.
 
     Keys come in the order in which the model declares its fields. Supported: str (with length bounds), int (with both
-    bounds), bool, Literal of strings, optional fields, lists and nested models.
+    bounds), bool, Literal of strings, optional fields, lists and nested models. Behind ``begun``, with which all that
+    JSON begins (``begun_of``), it is the grammar of the rest.
 
     Raises:
-        ValueError: the model holds a type that has no exact grammar here.
+        ValueError: the model holds a type that has no exact grammar here, or not all of its JSON begins so.
     """
     schema = model.model_json_schema()
-    return _Writer(schema.get("$defs", {}), language).write(schema)
+    return _Writer(schema.get("$defs", {}), language, begun).write(schema)
 
 
 def text_bounds(model: type[BaseModel]) -> Mapping[tuple[str, ...], int]:
@@ -102,8 +104,9 @@ def word_fields(model: type[BaseModel]) -> frozenset[str]:
 class _Writer:
     """Collects named rules while it walks a schema."""
 
-    def __init__(self, definitions: Mapping[str, Schema], language: Language) -> None:
+    def __init__(self, definitions: Mapping[str, Schema], language: Language, begun: str) -> None:
         self._definitions = definitions
+        self._begun = begun  # what is left of it
         self._rules: dict[str, str] = {}
         self._shared = {
             "text": TEXT_CLASS,
@@ -113,6 +116,8 @@ class _Writer:
 
     def write(self, schema: Schema) -> str:
         rules = {"root": self._expression("root", schema)} | self._rules | self._shared
+        if self._begun:
+            raise ValueError(f"not all that JSON goes on with {self._begun!r}")
         return "".join(f"{name} ::= {body}\n" for name, body in rules.items())
 
     def _expression(self, name: str, schema: Schema) -> str:
@@ -120,10 +125,9 @@ class _Writer:
         if "$ref" in schema:
             return self._reference(schema["$ref"])
         if "anyOf" in schema:
-            options = [self._expression(f"{name}-{i}", option) for i, option in enumerate(schema["anyOf"])]
-            return "(" + " | ".join(options) + ")"
+            return self._options(name, schema["anyOf"])
         if "enum" in schema or "const" in schema:
-            return _words(schema.get("enum") or [schema["const"]])
+            return self._words(schema.get("enum") or [schema["const"]])
         match schema.get("type"):
             case "object":
                 return self._object(name, schema)
@@ -132,16 +136,54 @@ class _Writer:
             case "string":
                 return self._string(schema)
             case "integer":
-                return _integer(schema)
+                return self._integer(schema)
             case "boolean":
                 return '("true" | "false")'
             case "null":
-                return '"null"'
+                return self._literal("null")
             case other:
                 raise ValueError(f"no exact grammar for type {other!r} at {name}")
 
+    def _literal(self, text: str) -> str:
+        """``text``, without what of it has been said."""
+        said = alike([text, self._begun])
+        self._begun = self._begun[len(said) :]
+        left = text[len(said) :]
+        if left and self._begun:
+            raise ValueError(f"{text!r} stands where {self._begun!r} has been said")
+        return _quoted(left) if left else ""
+
+    def _options(self, name: str, options: Sequence[Schema]) -> str:
+        """A choice; all that can be chosen begins as what has been said."""
+        begun, written, left = self._begun, list[str](), list[str]()
+        for index, option in enumerate(options):
+            self._begun = begun
+            written.append(self._expression(f"{name}-{index}", option))
+            left.append(self._begun)
+        self._begun = max(left, key=len)
+        return "(" + " | ".join(written) + ")"
+
+    def _words(self, words: Sequence[object]) -> str:
+        texts = [_json(word) for word in words if isinstance(word, str)]
+        if len(texts) < len(words):
+            raise ValueError("no exact grammar for a choice between values that are not all texts")
+        if len(texts) == 1:
+            return self._literal(texts[0])
+        begun, self._begun = self._begun, ""
+        if not all(text.startswith(begun) for text in texts):
+            raise ValueError(f"not all of {', '.join(texts)} begin with {begun!r}")
+        return "(" + " | ".join(_quoted(text[len(begun) :]) for text in texts) + ")"
+
+    def _integer(self, schema: Schema) -> str:
+        low, high = schema.get("minimum"), schema.get("maximum")
+        if low is None or high is None or not 0 <= low <= high:
+            raise ValueError("an integer needs both bounds, in order and none below zero")
+        return self._literal(str(low)) if low == high else "(" + " | ".join(_ranges(low, high)) + ")"
+
     def _reference(self, reference: str) -> str:
         definition = reference.rsplit("/", 1)[-1]
+        if self._begun:  # what has been said of it has not been said of others like it
+            return self._expression("root", self._definitions[definition])
         rule = f"model-{definition.lower().replace('_', '-')}"
         if rule not in self._rules:
             self._rules[rule] = ""  # reserves the name, so that a rule may refer to itself
@@ -155,20 +197,22 @@ class _Writer:
             raise ValueError(f"the keys of the object at {name} are not known")
         for index, (key, value) in enumerate(properties.items()):
             lead = "{" if index == 0 else ","
-            parts.append(_literal(f"{lead}{_json(key)}:"))
+            parts.append(self._literal(f"{lead}{_json(key)}:"))
             parts.append(self._expression(f"{name}-{key.replace('_', '-')}", value))
-        return " ".join([*parts, _literal("}" if parts else "{}")])
+        return " ".join(filter(None, [*parts, self._literal("}" if properties else "{}")]))
 
     def _array(self, name: str, schema: Schema) -> str:
+        if self._begun:
+            raise ValueError(f"the list at {name} stands where {self._begun!r} has been said")
         item = f"{name}-item"
         self._rules[item] = self._expression(item, schema["items"])
         least, most = schema.get("minItems", 0), schema.get("maxItems")
         if most is None:
             raise ValueError(f"the list at {name} has no upper bound")
         _require_room(least, most)
-        more = f"({_literal(',')} {item}){{{max(0, least - 1)},{most - 1}}}"
-        filled = f"{_literal('[')} {item} {more} {_literal(']')}"
-        return filled if least else f"({_literal('[]')} | {filled})"
+        more = f"({_quoted(',')} {item}){{{max(0, least - 1)},{most - 1}}}"
+        filled = f"{_quoted('[')} {item} {more} {_quoted(']')}"
+        return filled if least else f"({_quoted('[]')} | {filled})"
 
     def _string(self, schema: Schema) -> str:
         """A text between quotes; what stands there is a rule of its own, which llguidance makes one expression of."""
@@ -180,8 +224,8 @@ class _Writer:
         begin = "opening" if schema.get("x-text") == "quote" else "first"
         rule = f"{begin}-{least}-{most or 'any'}"
         self._rules[rule] = f"{begin} text{bound}"
-        quote = _literal('"')
-        return f"{quote} {rule} {quote}" if least else f"{quote} ({rule})? {quote}"
+        text = rule if least else f"({rule})?"
+        return " ".join(filter(None, (self._literal('"'), text, self._literal('"'))))
 
 
 def _require_known(name: str, schema: Schema) -> None:
@@ -189,7 +233,7 @@ def _require_known(name: str, schema: Schema) -> None:
         raise ValueError(f"no exact grammar for {', '.join(sorted(unknown))} at {name}")
 
 
-def _literal(text: str) -> str:
+def _quoted(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
@@ -198,23 +242,9 @@ def _json(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _words(words: Sequence[object]) -> str:
-    texts = [word for word in words if isinstance(word, str)]
-    if len(texts) < len(words):
-        raise ValueError("no exact grammar for a choice between values that are not all texts")
-    return "(" + " | ".join(_literal(_json(text)) for text in texts) + ")"
-
-
 def _require_room(least: int, most: int) -> None:
     if most < max(least, 1):
         raise ValueError(f"nothing is {least} to {most} long")
-
-
-def _integer(schema: Schema) -> str:
-    low, high = schema.get("minimum"), schema.get("maximum")
-    if low is None or high is None or not 0 <= low <= high:
-        raise ValueError("an integer needs both bounds, in order and none below zero")
-    return "(" + " | ".join(_ranges(low, high)) + ")"
 
 
 def _ranges(low: int, high: int) -> Iterator[str]:
@@ -227,15 +257,15 @@ def _ranges(low: int, high: int) -> Iterator[str]:
 
 def _same_length(first: str, last: str) -> Iterator[str]:
     if first == last:
-        yield _literal(first)
+        yield _quoted(first)
     elif len(first) == 1:
         yield f"[{first}-{last}]"
     elif set(first[1:]) == {"0"} and set(last[1:]) == {"9"}:
-        lead = _literal(first[0]) if first[0] == last[0] else f"[{first[0]}-{last[0]}]"
+        lead = _quoted(first[0]) if first[0] == last[0] else f"[{first[0]}-{last[0]}]"
         yield " ".join([lead, *["[0-9]"] * (len(first) - 1)])
     elif first[0] == last[0]:
         for rest in _same_length(first[1:], last[1:]):
-            yield f"{_literal(first[0])} {rest}"
+            yield f"{_quoted(first[0])} {rest}"
     else:
         zeros, nines = "0" * (len(first) - 1), "9" * (len(first) - 1)
         yield from _same_length(first, first[0] + nines) if first[1:] != zeros else ()

@@ -255,7 +255,7 @@ class LLMEngine:
         self, generation: Generation, deadline: Deadline, earlier: ServiceError | None, *, paced: bool
     ) -> Awaitable[Completion]:
         """The answer in one piece, asked for as often as it takes; for ``Slot`` only."""
-        return self.retrier.answered(partial(self._whole, generation, deadline, paced=paced), deadline, earlier)
+        return self.retrier.answered(partial(self.whole, generation, deadline, paced=paced), deadline, earlier)
 
     @asynccontextmanager
     async def open(self, generation: Generation) -> AsyncGenerator[TokenStream, None]:
@@ -290,7 +290,7 @@ class LLMEngine:
                 self._aborter.abort(address, watch.name)
             watch.end(tokens)
 
-    async def _whole(self, generation: Generation, deadline: Deadline, *, paced: bool) -> Completion:
+    async def whole(self, generation: Generation, deadline: Deadline, *, paced: bool) -> Completion:
         """Ask for a whole answer, once; ``paced``: it should come at the pace of the last ones."""
         address = self._address()
         watch = Watch(generation, streamed=False)

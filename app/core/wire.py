@@ -20,6 +20,7 @@ class Wire:
         self._model = model
         self._usual = usual
         self._profile = profile
+        self._goes_on = None if profile.begun_field is None else f',"{profile.begun_field}":true'.encode()
         self._id = None if profile.id_field is None else f',"{profile.id_field}":"'.encode()
         # All but the words and the name is the same from one request to the next, grammars of kilobytes among it.
         self._kept = lru_cache(_KEPT)(self._terms)
@@ -33,16 +34,20 @@ class Wire:
             stream: Whether the answer is wanted as it is written.
         """
         own = generation.sampling.stop or generation.sampling.seed is not None  # a caller's, not worth keeping
-        terms = (self._terms if own else self._kept)(generation[1:], stream)
-        words = to_json([{"role": role, "content": content} for role, content in generation.messages])
-        parts = [terms, words]
+        terms = (self._terms if own else self._kept)(generation[1:-1], stream)
+        said = [{"role": role, "content": content} for role, content in generation.messages]
+        if generation.begun:
+            said.append({"role": "assistant", "content": generation.begun})
+        parts = [terms, to_json(said)]
+        if generation.begun and self._goes_on is not None:
+            parts.append(self._goes_on)
         if self._id is not None:
             parts += (self._id, name.encode(), b'"')
         parts.append(b"}")
         return b"".join(parts)
 
     def _terms(self, terms: tuple[Any, ...], stream: bool) -> bytes:  # noqa: FBT001  a key of the cache
-        """All of the body before the words; ``terms``: the generation without them."""
+        """All of the body before the words; ``terms``: the generation without them and how its answer begins."""
         asked = Generation((), *terms)
         sampling, usual, profile = asked.sampling, self._usual, self._profile
         presence = usual.presence_penalty if sampling.presence_penalty is None else sampling.presence_penalty

@@ -19,6 +19,8 @@ class EngineProfile:
         ready_path: A GET that answers 200 when the engine can generate, and that itself generates nothing.
         grammar_field: The request field that takes a decoding grammar.
         repetition_field: The request field of the repetition penalty.
+        begun_field: The request field that says that the last message, the model's own, is to be gone on with; None: it
+            always is.
         priority_field: The request field of the scheduling priority (higher runs first), or None.
         extra: Fields sent with every generation.
         context_errors: Parts of the messages with which it refuses a prompt that is too long.
@@ -39,6 +41,7 @@ class EngineProfile:
     ready_path: str
     grammar_field: str
     repetition_field: str
+    begun_field: str | None = None
     priority_field: str | None = None
     extra: Mapping[str, Any] = field(default_factory=_nothing)
     context_errors: tuple[str, ...] = ()
@@ -61,6 +64,7 @@ SGLANG = EngineProfile(
     ready_path="/ready",
     grammar_field="ebnf",
     repetition_field="repetition_penalty",
+    begun_field="continue_final_message",
     priority_field="priority",
     context_errors=(
         "longer than the model's context length",

@@ -69,6 +69,7 @@ class Attempt:
         self._shape = shape
         self._patience = patience
         self._live = True
+        self._begun = ""
         self._json = PartialJson()
         self._unread: list[str] = []  # said, but not read as JSON yet
         self._unbroken = 0  # characters since the last quotation mark: no open field is longer
@@ -109,6 +110,7 @@ class Attempt:
             ServiceError: the engine refused the generation (see ``Slot.stream``). Failures after that only end it.
         """
         self._live = live
+        self._begun = generation.begun
         begun = min(self._patience.first(), self._patience.left())
         try:
             async with asyncio.timeout(begun) as limit, slot.stream(generation, again=again) as tokens:
@@ -201,6 +203,8 @@ class Attempt:
         As JSON it is read at once only if somebody hears it, if it begins the answer, or if a text could be too long:
         to read an answer at its end, whole, takes a tenth of the time.
         """
+        if not self._pieces and not piece.startswith("{"):  # engines repeat what they were given, or do not
+            piece = self._begun + piece
         self._pieces.append(piece)
         self._unread.append(piece)
         quote = -1 if "\\" in piece else piece.rfind('"')  # one after a backslash ends nothing

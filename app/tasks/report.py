@@ -45,6 +45,7 @@ from app.tasks.report_parts import (
     summary_prompt,
 )
 from app.tasks.report_whole import NOT_JUDGED, WHOLE_REPORT, overall_score
+from app.tasks.shape import Shape
 from app.tasks.structured import (
     Call,
     Policy,
@@ -254,7 +255,7 @@ class _Writing:
         system, *_ = build_messages(call.request.system_prompt, "", contract)
         user = Message("user", defuse(review_prompt(exchange, words, call.spoken)))
         close = partial(close_review, score=5 if score is None else score, language=call.language)
-        generation = self._generation((system, user), _REVIEW_TOKENS, shape.grammars)._replace(common=True)
+        generation = self._generation((system, user), _REVIEW_TOKENS, shape)._replace(common=True)
         return Question("report", shape, generation, close)
 
     def _summary_question(self) -> Question[Summary]:
@@ -263,15 +264,16 @@ class _Writing:
         system, *_ = build_messages(call.request.system_prompt, "", contract)
         user = Message("user", summary_prompt(self._case.exchanges, self._scores(), call.spoken))
         close = partial(close_summary, language=call.language)
-        return Question("report", SUMMARY, self._generation((system, user), _SUMMARY_TOKENS, SUMMARY.grammars), close)
+        return Question("report", SUMMARY, self._generation((system, user), _SUMMARY_TOKENS, SUMMARY), close)
 
-    def _generation(self, messages: tuple[Message, ...], tokens: int, grammars: Mapping[Language, str]) -> Generation:
+    def _generation(self, messages: tuple[Message, ...], tokens: int, shape: Shape[Any]) -> Generation:
         return Generation(
             messages=messages,
             max_tokens=room(messages, tokens, self._engine.context),
             sampling=self._sampling,
-            grammar=grammars[self._call.language],
+            grammar=shape.grammars[self._call.language],
             priority=Priority.REPORT,
+            begun=shape.begun,
         )
 
     def _ordered(self) -> list[_Reviewed]:

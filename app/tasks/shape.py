@@ -1,4 +1,4 @@
-"""Shape[A]: a model of what may be said, with everything that follows from it: grammar, bounds, fields."""
+"""Shape[A]: a model of what may be said, with everything that follows from it: beginning, grammar, bounds, fields."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 from pydantic import BaseModel
 from pydantic_core import CoreConfig, SchemaValidator
 
+from app.core.begun import begun_of
 from app.core.grammar import grammar_for, text_bounds, word_fields
 from app.core.prompt_builder import LANGUAGES, Language
 
@@ -18,6 +19,7 @@ class Shape(Generic[A]):
 
     Attributes:
         model: As a pydantic model.
+        begun: What every answer begins with: the engine is given it, and goes on from there.
         bounds: The longest text of each field, by its path of keys.
         words: The fields whose texts come from a fixed set of words.
         shortest: The least of the bounds of texts that are free.
@@ -25,6 +27,7 @@ class Shape(Generic[A]):
 
     def __init__(self, model: type[A]) -> None:
         self.model = model
+        self.begun = begun_of(model)
         self.bounds = text_bounds(model)
         self.words = word_fields(model)
         self.shortest = min((most for path, most in self.bounds.items() if path[-1] not in self.words), default=0)
@@ -33,8 +36,8 @@ class Shape(Generic[A]):
 
     @cached_property
     def grammars(self) -> Mapping[Language, str]:
-        """The decoding grammar by language: few and fixed texts, so that engines compile them once."""
-        return {language: grammar_for(self.model, language) for language in LANGUAGES}
+        """The decoding grammar of what follows ``begun``, by language: few fixed texts, compiled once by engines."""
+        return {language: grammar_for(self.model, language, self.begun) for language in LANGUAGES}
 
     @property
     def fields(self) -> tuple[str, ...]:

@@ -249,6 +249,7 @@ class Task(Generic[A, R]):
             grammar=ruling.shape.grammars[call.language],
             priority=self.priority,
             common=True,  # a phase of an interview has one system prompt, and so have its interviews
+            begun=ruling.shape.begun,
         )
         return Question(self.name, ruling.shape, generation, ruling.close, ruling.object, ruling.mend)
 

@@ -293,10 +293,12 @@ _DECIDED = ("score", "is_passed", "overall_score", "action")
 def _generation(one: Generated) -> dict[str, Any]:
     asked = one.request
     sampling = asked.sampling
-    prompt = "\x1e".join(f"{message.role}\x1f{message.content}" for message in asked.messages)
+    said = [f"{message.role}\x1f{message.content}" for message in asked.messages]
+    if asked.begun:
+        said.append(f"assistant\x1f{asked.begun}")
     return {
         "id": one.id,
-        "prompt_sha256": _digest(prompt),
+        "prompt_sha256": _digest("\x1e".join(said)),
         "grammar_sha256": _digest_of_grammar(asked.grammar) if asked.grammar else None,
         "sampling": {
             name: value

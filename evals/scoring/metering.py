@@ -4,7 +4,9 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from app.core.generation import Generation
+from app.core.completion import Completion
+from app.core.deadline import Deadline
+from app.core.generation import Generation, Usage
 from app.core.llm_engine import LLMEngine
 from app.core.token_stream import TokenStream
 from evals.scoring.results import Cost
@@ -14,7 +16,7 @@ class MeteredEngine(LLMEngine):
     """An engine that remembers what was spent through this object; everything else it shares with ``engine``.
 
     Attributes:
-        spent: The cost so far.
+        spent: The cost so far; a generation that is left early counts without its tokens.
     """
 
     def __init__(self, engine: LLMEngine) -> None:
@@ -23,17 +25,30 @@ class MeteredEngine(LLMEngine):
 
     @asynccontextmanager
     async def open(self, generation: Generation) -> AsyncGenerator[TokenStream, None]:
-        """See ``LLMEngine.open``; a generation that is left early counts without its tokens."""
+        """See ``LLMEngine.open``."""
         started = time.perf_counter()
         async with super().open(generation) as tokens:
             try:
                 yield tokens
             finally:
-                seconds, usage, before = time.perf_counter() - started, tokens.usage, self.spent
-                self.spent = Cost(
-                    generations=before.generations + 1,
-                    seconds=before.seconds + seconds,
-                    prompt_tokens=before.prompt_tokens + usage.prompt_tokens,
-                    completion_tokens=before.completion_tokens + usage.completion_tokens,
-                    cached_tokens=before.cached_tokens + usage.cached_tokens,
-                )
+                self._count(started, tokens.usage)
+
+    async def whole(self, generation: Generation, deadline: Deadline, *, paced: bool) -> Completion:
+        """See ``LLMEngine.whole``."""
+        started, usage = time.perf_counter(), Usage()
+        try:
+            said = await super().whole(generation, deadline, paced=paced)
+            usage = said.usage
+            return said
+        finally:
+            self._count(started, usage)
+
+    def _count(self, started: float, usage: Usage) -> None:
+        before = self.spent
+        self.spent = Cost(
+            generations=before.generations + 1,
+            seconds=before.seconds + time.perf_counter() - started,
+            prompt_tokens=before.prompt_tokens + usage.prompt_tokens,
+            completion_tokens=before.completion_tokens + usage.completion_tokens,
+            cached_tokens=before.cached_tokens + usage.cached_tokens,
+        )

@@ -38,9 +38,14 @@ def asking(engine: Simulator) -> list[Any]:
     return [body for body in bodies(engine) if body["max_tokens"] > 1]
 
 
+def last_words(call: Any) -> str:
+    """What was asked last: what follows it is how the engine's answer begins."""
+    return str([message for message in call["messages"] if message["role"] == "user"][-1]["content"])
+
+
 def tries(calls: list[Any]) -> Counter[str]:
     """How often each thing was asked; what the service adds after its last rule is not part of what it is."""
-    return Counter(call["messages"][-1]["content"].rpartition("\n---\n")[0] for call in calls)
+    return Counter(last_words(call).rpartition("\n---\n")[0] for call in calls)
 
 
 def words(**said: Any) -> str:

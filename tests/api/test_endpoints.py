@@ -57,8 +57,8 @@ def test_step_and_report_have_every_field(api_service: Service) -> None:
 def test_the_caller_s_text_reaches_the_engine_first_and_unchanged(api_service: Service, api_engine: Simulator) -> None:
     prompt = step_prompt()
     api_service.post("/api/interview/step", prompt)
-    system, user = _last_generation(api_engine)["messages"]
-    assert (system["role"], user["role"]) == ("system", "user")
+    system, user, begun = _last_generation(api_engine)["messages"]
+    assert (system["role"], user["role"], begun["role"]) == ("system", "user", "assistant")
     assert system["content"].startswith(prompt["system_prompt"] + "\n\n---\n[출력 규칙]")
     assert user["content"].startswith(prompt["user_prompt"] + "\n\n---\n")
     assert "[출력 규칙]" in user["content"].removeprefix(prompt["user_prompt"])

@@ -26,6 +26,7 @@ def test_fields_of_engines_are_dropped_where_unknown_fields_are_ignored(
     assert api_service.post(path, POISON | body).status_code == 200
     state = api_engine.state()
     assert {"model", "messages.role", "messages.content"} <= set(state["fields"]) <= ALLOWED
+    assert path != CHAT or "continue_final_message" not in state["fields"]
     sent = [request["body"] for request in state["requests"] if request["path"] == "/v1/chat/completions"]
     assert sent
     for name, value in POISON.items():

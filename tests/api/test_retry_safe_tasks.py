@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.api.judged import words
 from tests.simulator.sim_harness import FAST, Simulator, running
 from tests.support.prompts import feedback_prompt, report_prompt
 from tests.support.service import Service, wait_until
@@ -121,6 +122,7 @@ def test_work_that_nobody_asks_for_again_ends_in_the_engine(sharing: Service, co
 
 
 def test_a_key_makes_it_explicit(sharing: Service, counted: Simulator) -> None:
+    counted.script(words(score=1, feedback="질문에 대한 답이 되지 않았습니다.", improvement_suggestion=None))
     first = ask(sharing, prompt(8), Idempotency_Key="a-key")
     again = ask(sharing, prompt(8), Idempotency_Key="a-key")
     assert again.json() == first.json()

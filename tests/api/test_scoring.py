@@ -7,7 +7,7 @@ import pytest
 
 from app.tasks.judging.doubt import WORTH_ASKING
 from app.tasks.judging.rubric import SCORES, to_score
-from tests.api.judged import BROKEN_MEASURE, MEASURING, asking, doubting, measuring, words
+from tests.api.judged import BROKEN_MEASURE, MEASURING, asking, doubting, last_words, measuring, words
 from tests.simulator.sim_harness import FAST, Simulator
 from tests.support.prompts import GOOD_ANSWER, feedback_prompt, step_prompt
 from tests.support.service import Service
@@ -69,7 +69,7 @@ def test_one_call_measures_and_one_call_speaks(api_service: Service, api_engine:
     (measured,), (said,) = measuring(api_engine), asking(api_engine)
     assert (measured["max_tokens"], measured["logprobs"], measured["top_logprobs"]) == (1, True, 20)
     assert GOOD_ANSWER in measured["messages"][-1]["content"]
-    assert f"{body['score']}점" in said["messages"][-1]["content"]
+    assert f"{body['score']}점" in last_words(said)
     assert body["meta"]["usage"]["completion_tokens"] > 1
 
 
@@ -244,7 +244,7 @@ def test_praise_of_a_bad_answer_is_asked_for_again(api_service: Service, api_eng
     body = api_service.post(FEEDBACK, feedback_prompt("모르겠습니다.")).json()
     assert (body["feedback"], body["meta"]["attempts"]) == (fitting, 2)
     first, second = asking(api_engine)
-    assert second["messages"][-1]["content"].startswith(first["messages"][-1]["content"])
+    assert last_words(second).startswith(last_words(first))
 
 
 # The next step.
@@ -302,7 +302,7 @@ def test_a_question_that_was_asked_is_not_asked_again(api_service: Service, api_
     assert body["message"]
     assert body["message"] not in {one["question"] for one in past}
     assert any(repair.startswith("message: it was asked before") for repair in body["meta"]["repaired"])
-    assert past[1]["question"] in asking(api_engine)[1]["messages"][-1]["content"]
+    assert past[1]["question"] in last_words(asking(api_engine)[1])
 
 
 def test_a_second_try_that_asks_something_new_stands(api_service: Service, api_engine: Simulator) -> None:

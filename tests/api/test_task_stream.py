@@ -37,6 +37,11 @@ def heard(events: list[tuple[str, Any]]) -> dict[str, Any]:
             told[data["field"]] = told.get(data["field"], "") + data["text"]
         elif name in {"field", "replace"}:
             told[data["field"]] = data["value"]
+    for field in [field for field in told if "." in field]:  # an item of a list, unless the list was told whole
+        whole, _, number = field.partition(".")
+        items = told.setdefault(whole, [])
+        if number == str(len(items)):
+            items.append(told[field])
     return told
 
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 import math
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 from pydantic import BaseModel, Field
@@ -15,11 +15,12 @@ from app.core.grammar import grammar_for
 from app.core.llm_engine import LLMEngine
 from app.errors import EngineFailure, Overloaded, PromptTooLong, ServiceError
 from app.tasks.attempt import Patience
-from app.tasks.feedback import FeedbackAnswer
+from app.tasks.feedback import SCORED, FeedbackAnswer
 from app.tasks.interview import MESSAGE_FIRST
 from app.tasks.judging.case import Case, Exchange
 from app.tasks.judging.measure import heard, measure
 from app.tasks.judging.rubric import GRAMMAR as DIGIT
+from app.tasks.shape import Shape
 from tests.contract.conftest import connected
 from tests.contract.engines import QUEUE, SLOTS, EngineUnderTest
 
@@ -131,12 +132,22 @@ async def test_the_grammar_of_feedback_gives_a_valid_answer(engine: LLMEngine, r
 
 
 async def test_the_grammar_of_a_step_gives_a_valid_answer(engine: LLMEngine, record: Record) -> None:
-    pieces, finish, *_ = await run(
-        engine, ask(tokens=1800, grammar=STEP.grammars["en"], sampling=Sampling(temperature=0.3, seed=2))
-    )
+    grammar = grammar_for(STEP.model, "en")
+    generation = ask(tokens=1800, grammar=grammar, sampling=Sampling(temperature=0.3, seed=2))
+    pieces, finish, *_ = await run(engine, generation)
     record({"finish": finish})
     assert finish == "stop"
     STEP.model.model_validate_json("".join(pieces))
+
+
+@pytest.mark.parametrize("shape", [SCORED[7], STEP], ids=["a score that is known", "a choice of steps"])
+async def test_an_answer_that_is_begun_is_gone_on_with(engine: LLMEngine, record: Record, shape: Shape[Any]) -> None:
+    asked = ask(tokens=1800, grammar=shape.grammars["en"], sampling=Sampling(temperature=0.3, seed=2))
+    pieces, finish, *_ = await run(engine, asked._replace(begun=shape.begun))
+    record({"finish": finish})
+    assert finish == "stop"
+    said = "".join(pieces)
+    shape.model.model_validate_json(said if said.startswith("{") else shape.begun + said)
 
 
 async def test_a_digit_comes_with_the_probabilities_of_its_alternatives(engine: LLMEngine, record: Record) -> None:

@@ -105,6 +105,7 @@ async def _generation(engine: LLMEngine, request: TaskRequest) -> Generation:
         sampling=MESSAGE_FIRST.sampling,
         grammar=ruling.shape.grammars[call.language],
         priority=MESSAGE_FIRST.priority,
+        begun=ruling.shape.begun,
     )
 
 

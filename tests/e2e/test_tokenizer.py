@@ -1,4 +1,4 @@
-"""The real tokenizer of the embedded model finds no control token in what a request may hold."""
+"""What we take for granted of the real tokenizer of the embedded model, which is that of Qwen3, too."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -16,6 +16,10 @@ from app.engines.catalog import find_model
 from app.engines.llamacpp import llamacpp_command
 from app.engines.profiles import EMBEDDED
 from app.engines.supervisor import Supervisor
+from app.tasks.feedback import FREE, SCORED
+from app.tasks.interview import MESSAGE_FIRST, THOUGHT_FIRST
+from app.tasks.report_parts import REVIEWS, SUMMARY
+from app.tasks.report_whole import WHOLE_REPORT
 from tests.support.attacks import variants
 from tests.support.service import ROOT
 
@@ -46,11 +50,16 @@ async def tokenizer() -> AsyncGenerator[httpx2.AsyncClient, None]:
         await asyncio.gather(*running, return_exceptions=True)
 
 
-async def specials_in(engine: httpx2.AsyncClient, text: str) -> int:
-    """How many control tokens the tokenizer makes of ``text``."""
+async def tokens_of(engine: httpx2.AsyncClient, text: str) -> list[int]:
+    """What the tokenizer makes of ``text``."""
     body = {"content": text, "add_special": False, "parse_special": True}
     answer: dict[str, Any] = (await engine.post("/tokenize", json=body)).raise_for_status().json()
-    return sum(token >= FIRST_SPECIAL for token in answer["tokens"])
+    return answer["tokens"]
+
+
+async def specials_in(engine: httpx2.AsyncClient, text: str) -> int:
+    """How many control tokens the tokenizer makes of ``text``."""
+    return sum(token >= FIRST_SPECIAL for token in await tokens_of(engine, text))
 
 
 async def count_specials() -> tuple[int, int]:
@@ -68,3 +77,30 @@ def test_the_tokenizer_sees_no_special_in_a_hundred_thousand_defused_attacks() -
     raw, defused = asyncio.run(count_specials())
     assert raw > VARIANTS / 10  # the attacks are real ones
     assert defused == 0
+
+
+# What may follow the beginning of an answer: the words of a text, or the rest of a key.
+GOING_ON = {
+    '"': ("답변은 좋습니다.", "네", "NEW_TOPIC", "FOLLOW_UP", "The answer"),
+    "": ('":7', '":null', '":"답변', '":['),
+}
+
+
+async def ends_a_token(engine: httpx2.AsyncClient, begun: str, rest: str) -> bool:
+    """Whether ``begun`` is cut into the same tokens by itself as in front of ``rest``."""
+    alone, within = await tokens_of(engine, begun), await tokens_of(engine, begun + rest)
+    return within[: len(alone)] == alone
+
+
+async def cut_differently() -> list[tuple[str, str]]:
+    """Beginnings of answers that end amid a token, with what follows."""
+    shapes = (*SCORED, FREE, *REVIEWS, SUMMARY, *MESSAGE_FIRST.shapes, *THOUGHT_FIRST.shapes, *WHOLE_REPORT.shapes)
+    begun = dict.fromkeys(shape.begun for shape in shapes)
+    pairs = [(one, rest) for one in begun for rest in GOING_ON['"' if one.endswith('"') else ""]]
+    async with tokenizer() as engine:
+        assert not await ends_a_token(engine, '{"score":', '"답변')  # it would not do to end there
+        return [(one, rest) for one, rest in pairs if not await ends_a_token(engine, one, rest)]
+
+
+def test_the_beginning_of_an_answer_ends_where_a_token_ends() -> None:
+    assert asyncio.run(cut_differently()) == []
