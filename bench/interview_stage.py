@@ -160,6 +160,8 @@ def _running(url: str) -> Generator[Stage]:
         "MODEL": model,
         "ENGINE_URL": url,
         "ENGINE_KEY": key or "none",
+        "FEEDBACK_TIMEOUT": "600",  # the plain service waits as long: one on a CPU may need a minute
+        "INTERVIEW_TIMEOUT": "600",
     }
     with ExitStack() as stack:
         urls = {name: _url(stack, _with(name, variables), port, model) for name in (OURS, PLAIN)}

