@@ -123,7 +123,7 @@ class _Writer:
     def _expression(self, name: str, schema: Schema) -> str:
         _require_known(name, schema)
         if "$ref" in schema:
-            return self._reference(schema["$ref"])
+            return self._reference(name, schema["$ref"])
         if "anyOf" in schema:
             return self._options(name, schema["anyOf"])
         if "enum" in schema or "const" in schema:
@@ -180,10 +180,10 @@ class _Writer:
             raise ValueError("an integer needs both bounds, in order and none below zero")
         return self._literal(str(low)) if low == high else "(" + " | ".join(_ranges(low, high)) + ")"
 
-    def _reference(self, reference: str) -> str:
+    def _reference(self, name: str, reference: str) -> str:
         definition = reference.rsplit("/", 1)[-1]
         if self._begun:  # what has been said of it has not been said of others like it
-            return self._expression("root", self._definitions[definition])
+            return self._expression(name, self._definitions[definition])
         rule = f"model-{definition.lower().replace('_', '-')}"
         if rule not in self._rules:
             self._rules[rule] = ""  # reserves the name, so that a rule may refer to itself

@@ -203,8 +203,10 @@ class Attempt:
         As JSON it is read at once only if somebody hears it, if it begins the answer, or if a text could be too long:
         to read an answer at its end, whole, takes a tenth of the time.
         """
-        if not self._pieces and not piece.startswith("{"):  # engines repeat what they were given, or do not
-            piece = self._begun + piece
+        if self._begun and (text := piece.lstrip()):
+            if not text.startswith("{"):  # engines repeat what they were given, or do not
+                piece = self._begun + piece
+            self._begun = ""
         self._pieces.append(piece)
         self._unread.append(piece)
         quote = -1 if "\\" in piece else piece.rfind('"')  # one after a backslash ends nothing

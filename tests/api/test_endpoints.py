@@ -48,6 +48,16 @@ def test_a_measured_score_stands_in_an_answer_that_had_to_be_closed(
     assert "feedback: not given by the model" in answer.meta.repaired
 
 
+@pytest.mark.parametrize("lead", ["", "\n", "  "], ids=["goes on", "repeats", "repeats further in"])
+def test_an_engine_may_repeat_what_its_answer_begins_with(
+    api_service: Service, api_engine: Simulator, lead: str
+) -> None:
+    api_engine.script("4", "Yes", lead + words(score=7, **TEXT))
+    body = api_service.post("/api/feedback", feedback_prompt()).json()
+    assert (body["score"], body["feedback"], body["meta"]["attempts"]) == (7, TEXT["feedback"], 1)
+    assert body["meta"]["repaired"] == []
+
+
 @pytest.mark.usefixtures("api_engine")
 def test_step_and_report_have_every_field(api_service: Service) -> None:
     InterviewStepResponse.model_validate(api_service.post("/api/interview/step", step_prompt()).json())

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, Field, RootModel, create_model
 
 from app.core.begun import begun_of
 from app.core.grammar import grammar_for
@@ -92,6 +92,27 @@ def test_a_number_that_is_known_belongs_to_it_and_one_that_is_not_does_not() -> 
     known: Any = (int, Field(ge=7, le=7))
     free: Any = (int, Field(ge=0, le=10))
     assert begun_of(create_model("Model", x=known, y=free)) == '{"x":7,"y'
+
+
+class _One(BaseModel):
+    kind: Literal["one"]
+    items: list[Literal["a"]] = Field(max_length=2)
+
+
+class _Two(BaseModel):
+    kind: Literal["two"]
+    items: list[Literal["b"]] = Field(max_length=2)
+
+
+def test_what_two_kinds_of_answers_hold_stays_apart_behind_their_common_beginning() -> None:
+    model: Any = RootModel[_One | _Two]
+    begun = begun_of(model)
+    rest = Grammar(grammar_for(model, "ko", begun))
+    assert begun == '{"kind":"'
+    assert rest.recognises('one","items":["a","a"]}')
+    assert rest.recognises('two","items":["b"]}')
+    assert not rest.recognises('one","items":["b"]}')
+    assert not rest.recognises('two","items":["a"]}')
 
 
 @pytest.mark.parametrize("begun", ['{"y":"', '{"x":"a', '{"x":1', "["])
