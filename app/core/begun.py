@@ -40,7 +40,7 @@ def _known(schema: Schema, definitions: Mapping[str, Schema]) -> tuple[str, bool
     if "anyOf" in schema:
         return alike([_known(option, definitions)[0] for option in schema["anyOf"]]), False
     if "enum" in schema or "const" in schema:
-        words = [_json(word) for word in schema.get("enum") or [schema["const"]]]
+        words = [json_of(word) for word in schema.get("enum") or [schema["const"]]]
         return alike(words), len(words) == 1
     match schema.get("type"):
         case "object":
@@ -59,11 +59,12 @@ def _known_object(schema: Schema, definitions: Mapping[str, Schema]) -> tuple[st
     text = "{"
     for index, (key, value) in enumerate(schema.get("properties", {}).items()):
         known, whole = _known(value, definitions)
-        text += f"{',' if index else ''}{_json(key)}:{known}"
+        text += f"{',' if index else ''}{json_of(key)}:{known}"
         if not whole:
             return text, False
     return text + "}", True
 
 
-def _json(value: object) -> str:
+def json_of(value: object) -> str:
+    """A key or a word as the answers write it."""
     return json.dumps(value, ensure_ascii=False)

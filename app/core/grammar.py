@@ -6,15 +6,14 @@ keys in a fixed order, integers inside their bounds, strings without control cha
 of the characters named in ``TEXT_CLASS`` (xgrammar clamps negated classes to ASCII, so those would let Han through).
 """
 
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeAlias, cast
+from typing import TypeAlias, cast
 
 from pydantic import BaseModel
 from pydantic.config import JsonDict
 
-from app.core.begun import alike
+from app.core.begun import Schema, alike, json_of
 from app.core.prompt_builder import Language
 
 # Split in two on purpose: xgrammar 0.2.7 compiles [\uAC00-\uD7A3] to a class that refuses U+D000 to U+D77F, 1,920
@@ -38,7 +37,6 @@ _FIRST: Mapping[Language, str] = {"ko": f"[{_HANGUL}]", "en": _OPENING}
 QUOTE: JsonDict = {"x-text": "quote"}
 """``json_schema_extra`` of a field that repeats the caller's words and so may begin with any letter."""
 
-Schema = Mapping[str, Any]
 _Bound: TypeAlias = tuple[tuple[str, ...], int]
 
 # What a schema may say: each of these is either exact in the grammar or means nothing to it.
@@ -164,7 +162,7 @@ class _Writer:
         return "(" + " | ".join(written) + ")"
 
     def _words(self, words: Sequence[object]) -> str:
-        texts = [_json(word) for word in words if isinstance(word, str)]
+        texts = [json_of(word) for word in words if isinstance(word, str)]
         if len(texts) < len(words):
             raise ValueError("no exact grammar for a choice between values that are not all texts")
         if len(texts) == 1:
@@ -197,7 +195,7 @@ class _Writer:
             raise ValueError(f"the keys of the object at {name} are not known")
         for index, (key, value) in enumerate(properties.items()):
             lead = "{" if index == 0 else ","
-            parts.append(self._literal(f"{lead}{_json(key)}:"))
+            parts.append(self._literal(f"{lead}{json_of(key)}:"))
             parts.append(self._expression(f"{name}-{key.replace('_', '-')}", value))
         return " ".join(filter(None, [*parts, self._literal("}" if properties else "{}")]))
 
@@ -236,10 +234,6 @@ def _require_known(name: str, schema: Schema) -> None:
 def _quoted(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
-
-
-def _json(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
 
 
 def _require_room(least: int, most: int) -> None:
