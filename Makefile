@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help run test bench chaos fuzz audit test-sglang test-container test-prometheus contract docs configuration dashboard eval check lock format fetch-test-models
+.PHONY: help run test bench chaos fuzz audit test-sglang test-container test-prometheus contract docs configuration dashboard eval check lock format prometheus fetch-test-models
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -34,8 +34,7 @@ test-sglang: $(VENV)/.dev  ## Install a real SGLang on the CPU and run the engin
 	$(BIN)/pytest tests/contract --engines simulator,sglang
 	$(BIN)/python scripts/contract_table.py --check
 
-test-prometheus: $(VENV)/.dev  ## Provoke every alert and query the whole dashboard on a real Prometheus (root; installs it)
-	@command -v prometheus promtool >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus; }
+test-prometheus: $(VENV)/.dev prometheus  ## Provoke every alert and query the whole dashboard on a real Prometheus (root; installs it)
 	$(BIN)/pytest -n 3 tests/observability  # they mostly wait
 
 test-container: $(VENV)/.dev fetch-test-models  ## Build the api image and run it (root; installs buildah and runc)
@@ -73,6 +72,9 @@ lock: $(VENV)/.dev  ## Write requirements.txt and requirements-dev.txt anew from
 format: $(VENV)/.dev  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+prometheus:
+	@command -v prometheus promtool >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus; }
 
 fetch-test-models: $(VENV)/.dev
 	@$(BIN)/llm-service fetch qwen2.5-coder-1.5b

@@ -43,7 +43,7 @@ _EVENT: Mapping[str, Any] = {
     "model": "bench",
 }
 _QUESTIONS = 8  # of a report
-_MEASURED = (tuple("012345"), ("Yes", "No"))  # what is asked for one token
+_MEASURED = (tuple("012345"), ("Yes", "No"), ("FOLLOW", "NEW"))  # what is asked for one token
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +245,8 @@ def _said() -> Mapping[str, str]:
         "- improvement_suggestion:": _rest(
             {"score": SCORE, "feedback": FEEDBACK, "improvement_suggestion": SUGGESTION}, SCORED[SCORE]
         ),
-        "- evaluation:": _rest(step, MESSAGE_FIRST.shapes[-1]),
+        r'{\"action\":\""}': "FOLLOW",  # how its answer begins, and no more of it
+        r"{\"action\":\"FOLLOW_UP\"": _rest(step, MESSAGE_FIRST.shapes[0]),
         "- answer_summary:": _rest(
             {"score": SCORE, "answer_summary": SUGGESTION, "feedback": FEEDBACK}, REVIEWS[SCORE]
         ),

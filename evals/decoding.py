@@ -54,7 +54,7 @@ _REPORT: Mapping[str, Any] = {
 }
 _ANSWERS: Mapping[str, Mapping[str, Any]] = {
     "feedback ko": _FEEDBACK,
-    "step 4 ko": _STEP,
+    "step 5 ko": _STEP,
     "whole report ko": _REPORT,
 }
 

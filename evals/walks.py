@@ -110,8 +110,8 @@ def walk_all(
         Order(
             vocabulary=tokens,
             engine=engine,
-            kind=grammars[name].kind,
-            grammars={name: grammars[name].text},
+            kind=grammars[names[0]].kind,
+            grammars={name: grammars[name].text for name in names},
             first=begin + job,
             step=jobs,
             walks=min(begin + _ROUND, each),
@@ -119,7 +119,7 @@ def walk_all(
             limit=limit,
         )
         for begin in range(0, each, _ROUND)
-        for name in grammars
+        for names in _batches(grammars, each)
         for engine in engines
         for job in range(jobs)
     ]
@@ -132,6 +132,12 @@ def walk_all(
                 whole.counts += tally.counts
                 whole.first_fault = whole.first_fault or tally.first_fault
     return dict(sorted(tallies.items()))
+
+
+def _batches(grammars: Mapping[str, Walkable], each: int) -> Sequence[Sequence[str]]:
+    """The names that share a worker: all of them if that is no more than a round, else each has its own."""
+    kinds = {grammar.kind for grammar in grammars.values()}
+    return [list(grammars)] if len(kinds) == 1 and each * len(grammars) <= _ROUND else [[name] for name in grammars]
 
 
 class _Progress:

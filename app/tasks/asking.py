@@ -42,6 +42,7 @@ class Question(Generic[A]):
             legal answer, and what was done to get it.
         object: Pure: what is wrong with a legal answer, in words for the model, or None.
         mend: Pure: an answer that is still wrong the second time -> one that is right, and what was done to get it.
+        finish: Pure: any answer -> one that lacks nothing, and what was done to get it.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Question(Generic[A]):
     close: Callable[[Mapping[str, Any], str | None], tuple[A, list[str]]]
     object: Callable[[A], str | None] = field(default=_nothing_against)
     mend: Callable[[A], tuple[A, list[str]]] | None = None
+    finish: Callable[[A], tuple[A, list[str]]] | None = None
 
 
 class Asking(Generic[A]):
@@ -154,10 +156,10 @@ class Asking(Generic[A]):
             read = self._closed()
             wrong = self._question.object(read[0])
         self._answer, self.repaired = read
-        mend = self._question.mend
-        if mend is not None and wrong:
-            self._answer, repaired = mend(self._answer)
-            self.repaired = [*self.repaired, *repaired]
+        for change in (self._question.mend if wrong else None, self._question.finish):
+            if change is not None:
+                self._answer, repaired = change(self._answer)
+                self.repaired = [*self.repaired, *repaired]
 
     def _worth_asking(self) -> bool:
         if not self._attempts:

@@ -1,6 +1,6 @@
 """The next interview step: rules say what is allowed, the model chooses among it and finds the words."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -15,6 +15,7 @@ from app.schemas.interview import Action, InterviewStepResponse
 from app.schemas.scoring import DecisionMeta
 from app.tasks.closing import close
 from app.tasks.interview_words import CONTRACT, FALLBACK, REPEATED, words_for
+from app.tasks.judging.asks import asks
 from app.tasks.judging.case import Case, read_many
 from app.tasks.judging.integrity import flags_of, judged, told
 from app.tasks.judging.measure import heard, measure
@@ -76,8 +77,9 @@ _PARTS: Mapping[Order, tuple[type[BaseModel], type[BaseModel]]] = {
     "message-first": (Asking, Closing),
     "thought-first": (AskingAfterThought, ClosingAfterThought),
 }
-# Every set of steps that the rules can leave; see ``judging.policy.Rules``.
+# Every set of steps that the rules can leave (see ``judging.policy.Rules``), and each step alone, once it is chosen.
 _ALLOWED: tuple[tuple[Action, ...], ...] = (
+    ("FOLLOW_UP",),
     ("NEW_TOPIC",),
     ("NEXT_PHASE",),
     ("FOLLOW_UP", "NEW_TOPIC"),
@@ -136,13 +138,27 @@ async def _rule(slot: Slot, call: Call, *, order: Order) -> Ruling[StepAnswer]:
         marks["score"] = measured.meta
     return Ruling(
         shape=_SHAPES[order][decision.allowed],
-        words=words_for(decision.allowed, call.spoken),
+        words=words_for(decision.allowed, call.spoken, first=case.last is None),
         close=partial(_close, order=order, decision=decision, language=call.language),
         marks=marks,
         usage=measured.usage if measured else Usage(),
+        narrow=_narrow(order, decision),
         object=partial(_objection, case=case, language=call.spoken),
         mend=partial(_mend, case=case, language=call.language),
+        finish=partial(_finish, case=case, language=call.language),
     )
+
+
+def _narrow(order: Order, decision: Decision) -> Callable[[str], Shape[StepAnswer] | None] | None:
+    """See ``Ruling.narrow``: only where the action is open and is what the model says first."""
+    if order == "thought-first" or len(decision.allowed) == 1:
+        return None
+
+    def narrow(token: str) -> Shape[StepAnswer] | None:
+        meant: tuple[Action, ...] = tuple([action for action in decision.allowed if action.startswith(token)])
+        return _SHAPES[order][meant] if token and len(meant) == 1 else None
+
+    return narrow
 
 
 def _objection(answer: StepAnswer, *, case: Case, language: Language) -> str | None:
@@ -157,6 +173,22 @@ def _mend(answer: StepAnswer, *, case: Case, language: Language) -> tuple[StepAn
     message = fresh_question(case, language)
     return type(answer).model_construct(step.model_copy(update={"message": message})), [
         "message: it was asked before; a prepared question stands in its place"
+    ]
+
+
+def _finish(answer: StepAnswer, *, case: Case, language: Language) -> tuple[StepAnswer, list[str]]:
+    """Behind a message that asks nothing stands a prepared question: without one a candidate has nothing to say.
+
+    It is not asked for once more: what was said has been heard already, and goes well before a question.
+    """
+    step: Step = answer.root
+    if step.message is None or asks(step.message):
+        return answer, []
+    follow_up = step.action == "FOLLOW_UP"
+    question = str(FALLBACK[language]["message"]) if follow_up else fresh_question(case, language)
+    said = cut_at_sentence(step.message, _STORED - len(question) - 1)
+    return type(answer).model_construct(step.model_copy(update={"message": f"{said} {question}"})), [
+        "message: it asked nothing; a prepared question was added"
     ]
 
 

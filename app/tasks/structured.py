@@ -7,18 +7,21 @@ allowed follow from rules. The model then says the rest under a grammar that lea
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar, cast
 
+import structlog
 from pydantic import BaseModel
 
 from app.core.deadline import Deadline
 from app.core.generation import Generation, Message, Priority, Sampling, Usage
 from app.core.llm_engine import LLMEngine, Slot
 from app.core.prompt_builder import LANGUAGES, Contract, Language, build_messages, language_of
+from app.core.token_stream import decoded
 from app.core.tokens import estimate_tokens
+from app.errors import ServiceError
 from app.schemas.common import Meta, TokenUsage
 from app.schemas.task import TaskRequest
 from app.tasks.asking import Asking, Question
@@ -33,6 +36,8 @@ R = TypeVar("R", bound=BaseModel)
 R_co = TypeVar("R_co", bound=BaseModel, covariant=True)
 
 _LEAST_TOKENS = 256
+
+log = structlog.get_logger("task")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +109,10 @@ class Ruling(Generic[A]):
         close: See ``Question``.
         marks: For ``meta``.
         usage: Tokens spent on it.
+        narrow: The first token behind what the shape has begun with -> the shape of what that leaves to be said, or
+            None if it leaves several. Itself None if there is nothing to narrow.
         object: See ``Question``.
-        mend: See ``Question``.
+        mend, finish: See ``Question``.
     """
 
     shape: Shape[A]
@@ -113,8 +120,10 @@ class Ruling(Generic[A]):
     close: Callable[[Mapping[str, Any], str | None], tuple[A, list[str]]]
     marks: Mapping[str, Any] = field(default_factory=dict[str, Any])
     usage: Usage = field(default_factory=Usage)
+    narrow: Callable[[str], Shape[A] | None] | None = None
     object: Callable[[A], str | None] = _nothing_against
     mend: Callable[[A], tuple[A, list[str]]] | None = None
+    finish: Callable[[A], tuple[A, list[str]]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +237,11 @@ class Task(Generic[A, R]):
     async def _events(self, engine: LLMEngine, slot: Slot, call: Call) -> AsyncGenerator["TaskEvent[R]", None]:
         ruling = await self.decide(slot, call)
         yield Started(self.name, ruling.shape.fields)
-        asking = Asking(self._question(ruling, call, engine.context), call.patience)
+        question = self._question(ruling, call, engine.context)
+        if ruling.narrow is not None:
+            ruling = await _narrowed(slot, question.generation, ruling, ruling.narrow, call.patience)
+            question = self._question(ruling, call, engine.context)
+        asking = Asking(question, call.patience)
         async with aclosing(asking.events(slot, live=call.live)) as events:
             async for progress in events:
                 yield progress
@@ -251,7 +264,29 @@ class Task(Generic[A, R]):
             common=True,  # a phase of an interview has one system prompt, and so have its interviews
             begun=ruling.shape.begun,
         )
-        return Question(self.name, ruling.shape, generation, ruling.close, ruling.object, ruling.mend)
+        return Question(self.name, ruling.shape, generation, ruling.close, ruling.object, ruling.mend, ruling.finish)
+
+
+async def _narrowed(
+    slot: Slot,
+    generation: Generation,
+    ruling: Ruling[A],
+    narrow: Callable[[str], Shape[A] | None],
+    patience: Patience,
+) -> Ruling[A]:
+    """``ruling`` with what the first token of an answer leaves to be said; as it is if that token tells too little.
+
+    The words behind an action are keys and quotation marks, seven tokens that leave the model no choice before the
+    first word that a candidate hears. With the action known they are given to the engine to read, which takes one.
+    """
+    try:
+        said = await slot.complete(generation._replace(max_tokens=1), until=Deadline.after(patience.first()))
+    except ServiceError as error:
+        log.warning("not narrowed", reason=type(error).__name__)
+        return ruling
+    token = decoded(said.literal).strip().removeprefix(generation.begun)  # engines repeat it, or do not
+    shape = narrow(token)
+    return replace(ruling, shape=shape or ruling.shape, usage=ruling.usage.and_of(said.usage))
 
 
 @lru_cache

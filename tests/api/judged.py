@@ -33,6 +33,11 @@ def doubting(engine: Simulator) -> list[Any]:
     return [body for body in bodies(engine) if body["max_tokens"] == 1 and body["ebnf"] == BELIEF]
 
 
+def choosing(engine: Simulator) -> list[Any]:
+    """The calls that asked for the first token of a step: which of several actions comes next."""
+    return [body for body in bodies(engine) if body["max_tokens"] == 1 and body["ebnf"] not in {DIGIT, BELIEF}]
+
+
 def asking(engine: Simulator) -> list[Any]:
     """The calls that asked for words."""
     return [body for body in bodies(engine) if body["max_tokens"] > 1]

@@ -1,7 +1,7 @@
 """Whatever an engine does to an answer, the caller gets a legal one in time, from two generations at most.
 
-Before them there may be a call of one token that measures the answer, and one that asks whether it is to be believed; a
-report has a review for each question.
+Before them there may be calls of one token: one that measures the answer, one that asks whether it is to be believed,
+and one for the first token of a step whose action is open. A report has a review for each question.
 """
 
 import json
@@ -17,6 +17,7 @@ from app.core.retry import RetryPolicy
 from app.schemas.feedback import FeedbackResponse
 from app.schemas.interview import InterviewStepResponse
 from app.schemas.report import ReportResponse
+from app.tasks.interview import MESSAGE_FIRST
 from app.tasks.judging.doubt import GRAMMAR as BELIEF
 from app.tasks.judging.rubric import GRAMMAR as DIGIT
 from tests.api.judged import bodies, last_heard, tries
@@ -86,8 +87,9 @@ def ask(service: Service, engine: Simulator, path: str, *, live: bool = False) -
     # An engine that only fails is left alone in the end; what it was not asked for any more is told.
     left_out = [repair for repair in body["meta"]["repaired"] if "not given" in repair]
     assert len(tries(asked)) == MOST_ASKED[path] or left_out
-    assert {call["ebnf"] for call in measured} <= {DIGIT, BELIEF}
-    for grammar in (DIGIT, BELIEF):
+    steps = set(MESSAGE_FIRST.grammars("ko")) if path == "/api/interview/step" else set[str]()
+    assert {call["ebnf"] for call in measured} <= {DIGIT, BELIEF, *steps}
+    for grammar in (DIGIT, BELIEF, *steps):
         answers = Counter(call["messages"][-1]["content"] for call in measured if call["ebnf"] == grammar)
         assert len(answers) <= 1  # of the two answers in a report one is no answer, so nobody has to be asked about it
         assert max(answers.values(), default=0) <= RetryPolicy().attempts  # nothing of it is said before all of it is

@@ -46,7 +46,7 @@ def test_an_answer_is_measured_once_for_its_feedback_its_step_and_its_report(
 
 def test_a_step_leaves_the_question_of_belief_to_the_feedback(api_service: Service, api_engine: Simulator) -> None:
     answer = own_answer()
-    api_engine.script("4", "{", "{", "Yes", "{", "{")
+    api_engine.script("4", "{", "{", "{", "Yes", "{", "{")  # a step's digit, its action and words; belief and words
     step = said_again(api_service, "/api/interview/step", step_prompt(answer=answer))
     assert doubting(api_engine) == []
     prompt = feedback_prompt(answer) | {"system_prompt": "면접관입니다. 답변을 평가해 주세요."}

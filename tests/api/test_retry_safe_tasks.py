@@ -41,9 +41,10 @@ def sharing(lone_engine: Simulator) -> Iterator[Service]:
 
 @pytest.fixture
 def counted(lone_engine: Simulator) -> Simulator:
-    """The engine at its usual speed, and nothing counted yet."""
+    """The engine at its usual speed, with words that nobody objects to, and nothing counted yet."""
     lone_engine.client.post("/_sim/reset").raise_for_status()
     lone_engine.configure(**FAST)
+    lone_engine.script(words(score=1, feedback="질문에 대한 답변이 없습니다.", improvement_suggestion=None))
     return lone_engine
 
 
@@ -100,6 +101,7 @@ def test_a_client_that_leaves_and_asks_again_finds_its_answer(sharing: Service, 
 
 
 def test_a_report_that_outlives_its_caller_is_there_for_the_second_try(sharing: Service, counted: Simulator) -> None:
+    counted.script()  # its own words: a report has three kinds of them
     counted.configure(ttft=0.9)  # a measurement, a review and the summary, one after the other: 2.7 s
     first = ask(sharing, report_prompt(8), "/api/report")
     assert first.status_code == 504

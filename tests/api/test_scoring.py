@@ -308,10 +308,11 @@ def test_a_question_that_was_asked_is_not_asked_again(api_service: Service, api_
 def test_a_second_try_that_asks_something_new_stands(api_service: Service, api_engine: Simulator) -> None:
     past = history(*ANSWERS[:4])
     new = "운영 중에 겪은 장애를 하나 말씀해 주시겠어요?"
+    old = past[1]["question"]
     api_engine.script(
         *(
             words(action="NEW_TOPIC", message=message, evaluation=None, thought="다른 주제로 간다.")
-            for message in (past[1]["question"], new)
+            for message in (old, old, new)  # the first one for its action alone
         )
     )
     prompt = {**step_prompt(), "history": past, "follow_up_count": 2, "phase": "TECHNICAL"}

@@ -120,7 +120,8 @@ def test_action_comes_whole_and_before_the_message(api_service: Service, api_eng
 
 def test_a_second_attempt_is_told_as_replacements(api_service: Service, api_engine: Simulator) -> None:
     whole = json.dumps(STEP, ensure_ascii=False, separators=(",", ":"))
-    api_engine.script("4", '{"action":"NEW_TOPIC","message":"다른 질문을', whole)
+    broken = '{"action":"NEW_TOPIC","message":"다른 질문을'
+    api_engine.script("4", broken, broken, whole)  # the digit, the action, and the words twice
     events = events_of(api_service.post("/api/interview/step?stream=true", step_prompt()).text)
     assert ("replace", {"field": "action", "value": "FOLLOW_UP"}) in events
     assert ("replace", {"field": "message", "value": STEP["message"]}) in events

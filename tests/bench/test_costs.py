@@ -119,8 +119,8 @@ def test_a_short_run_counts_what_each_task_asks_of_the_engine() -> None:
         re.MULTILINE,
     )
     assert [path for path, _, _ in found] == list(TASKS)
-    # A measurement for each answer and, but for a step, whether it is believed; then the words.
-    assert [calls for _, calls, _ in found] == ["3.0", "2.0", "25.0"]
+    # A measurement for each answer, and whether it is believed or, for a step, what comes next; then the words.
+    assert [calls for _, calls, _ in found] == ["3.0", "3.0", "25.0"]
     assert all(int(chunks) > 50 for _, _, chunks in found)
 
 

@@ -26,6 +26,7 @@ def says(shape: Shape[Any], answer: str) -> bool:
 
 
 ALLOWED: tuple[tuple[Action, ...], ...] = (
+    ("FOLLOW_UP",),
     ("NEW_TOPIC",),
     ("NEXT_PHASE",),
     ("FOLLOW_UP", "NEW_TOPIC"),

@@ -139,7 +139,7 @@ def asked_before(message: str, exchanges: Sequence[Exchange]) -> Exchange | None
 
 def fresh_question(case: Case, language: Language) -> str:
     """A prepared question of the phase that was not asked yet; the last one if all of them were."""
-    prepared = _PREPARED[language][case.phase or "TECHNICAL"]
+    prepared = PREPARED[language][case.phase or "TECHNICAL"]
     return next((question for question in prepared if not asked_before(question, case.exchanges)), prepared[-1])
 
 
@@ -149,4 +149,5 @@ def _read() -> Mapping[Language, Mapping[Phase, Sequence[str]]]:
     return MappingProxyType({"ko": raw["ko"], "en": raw["en"]})
 
 
-_PREPARED = _read()
+PREPARED = _read()
+"""Questions that fit any interview of a phase."""
