@@ -239,8 +239,12 @@ class Task(Generic[A, R]):
         yield Started(self.name, ruling.shape.fields)
         question = self._question(ruling, call, engine.context)
         if ruling.narrow is not None:
-            ruling = await _narrowed(slot, question.generation, ruling, ruling.narrow, call.patience)
-            question = self._question(ruling, call, engine.context)
+            shape, spent = await _narrowed(slot, question, ruling.narrow, call.patience)
+            ruling = replace(ruling, usage=ruling.usage.and_of(spent))
+            if shape is not None:
+                grammar = shape.grammars[call.language]
+                rest = question.generation._replace(grammar=grammar, begun=shape.begun)
+                question = replace(question, shape=shape, generation=rest)
         asking = Asking(question, call.patience)
         async with aclosing(asking.events(slot, live=call.live)) as events:
             async for progress in events:
@@ -268,25 +272,21 @@ class Task(Generic[A, R]):
 
 
 async def _narrowed(
-    slot: Slot,
-    generation: Generation,
-    ruling: Ruling[A],
-    narrow: Callable[[str], Shape[A] | None],
-    patience: Patience,
-) -> Ruling[A]:
-    """``ruling`` with what the first token of an answer leaves to be said; as it is if that token tells too little.
+    slot: Slot, question: Question[A], narrow: Callable[[str], Shape[A] | None], patience: Patience
+) -> tuple[Shape[A] | None, Usage]:
+    """What the first token of an answer leaves to be said, if it tells, and the tokens spent on it.
 
     The words behind an action are keys and quotation marks, seven tokens that leave the model no choice before the
     first word that a candidate hears. With the action known they are given to the engine to read, which takes one.
     """
+    first = question.generation._replace(max_tokens=1)
+    until = Deadline.after(min(patience.first(), patience.left()))
     try:
-        said = await slot.complete(generation._replace(max_tokens=1), until=Deadline.after(patience.first()))
+        said = await slot.complete(first, until=until)
     except ServiceError as error:
-        log.warning("not narrowed", reason=type(error).__name__)
-        return ruling
-    token = decoded(said.literal).strip().removeprefix(generation.begun)  # engines repeat it, or do not
-    shape = narrow(token)
-    return replace(ruling, shape=shape or ruling.shape, usage=ruling.usage.and_of(said.usage))
+        log.warning("the first token did not come by itself", task=question.name, reason=type(error).__name__)
+        return None, Usage()
+    return narrow(decoded(said.literal).strip().removeprefix(first.begun)), said.usage  # engines repeat it, or do not
 
 
 @lru_cache
