@@ -68,17 +68,14 @@ REPEATED: Mapping[Language, str] = {
 }
 
 
+# Without an example of the few words: a small model says the example, and then no question (20 of 23 situations).
 _SAY: Mapping[Language, str] = {
-    "ko": "message는 '네, 잘 들었습니다.'나 '그렇군요.'처럼 답변을 받는 짧은 한마디로 시작해 "
-    "지원자에게 하는 질문 하나로 끝납니다.",
-    "en": "The message begins with a few words that the answer was heard, such as 'Thank you, I see.', and ends with "
-    "one question to the candidate.",
+    "ko": "message는 답변을 받는 짧은 한마디로 시작해 지원자에게 하는 질문 하나로 끝납니다.",
+    "en": "The message begins with a few words that the answer was heard and ends with one question to the candidate.",
 }
 _FIRST: Mapping[Language, str] = {  # of a phase, not of the interview: no greeting
-    "ko": "message는 '그럼 시작하겠습니다.'처럼 이 단계를 여는 짧은 한마디로 시작해 "
-    "지원자의 경험을 묻는 질문 하나로 끝납니다.",
-    "en": "The message begins with a few words that open this phase, such as 'Let us begin.', and ends with one "
-    "question to the candidate.",
+    "ko": "message는 이 단계를 여는 짧은 한마디로 시작해 지원자의 경험을 묻는 질문 하나로 끝납니다.",
+    "en": "The message begins with a few words that open this phase and ends with one question to the candidate.",
 }
 
 
