@@ -35,9 +35,10 @@ _REPAIRS = (  # words of meta.repaired -> kind
     ("not given", "filled"),
     ("repeated items", "repeated_items"),
     ("to rest on", "ungrounded"),
-    ("contradicts", "contradiction"),
+    ("contradict", "contradiction"),
     ("may not fit", "contradiction"),
     ("asked before", "repeated_question"),
+    ("asked nothing", "no_question"),
     ("not allowed", "step_not_allowed"),
     ("not judged", "not_judged"),
 )

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import httpx2
 import pytest
 
 from app.tasks.judging.doubt import WORTH_ASKING
@@ -117,6 +118,8 @@ def test_words_that_contradict_their_score_twice_give_way_to_prepared_ones(
     assert body["meta"]["repaired"] == [
         "feedback: it contradicted the score twice; a prepared sentence stands in its place"
     ]
+    figures = httpx2.get(f"{api_service.url}/metrics").text
+    assert 'llm_service_repairs_total{kind="contradiction",task="feedback"}' in figures
 
 
 # What needs no measuring.

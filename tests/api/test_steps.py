@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import httpx2
 import pytest
 
 from app.tasks.interview_words import FALLBACK
@@ -82,6 +83,7 @@ def test_behind_a_message_that_asks_nothing_stands_a_prepared_question(
     assert len(body["message"]) <= STORED
     assert body["meta"]["repaired"] == ["message: it asked nothing; a prepared question was added"]
     assert body["meta"]["attempts"] == 1
+    assert 'kind="no_question"' in httpx2.get(f"{api_service.url}/metrics").text
 
 
 def test_who_hears_a_message_that_asks_nothing_is_told_the_whole_one(
