@@ -30,7 +30,8 @@ audit: $(VENV)/.dev  ## Fresh install from the lock, .pth files, licences, SBOM,
 test-sglang: $(VENV)/.dev  ## Install a real SGLang on the CPU and run the engine contract and the endpoints on it
 	$(PYTHON) deploy/sglang-cpu/install.py
 	$(PYTHON) deploy/sglang-cpu/make_model.py
-	$(BIN)/pytest -n 2 --dist loadfile tests/contract tests/sglang --engines simulator,sglang  # an SGLang a core
+	$(BIN)/pytest -n 2 --dist loadfile tests/sglang  # an SGLang a core
+	$(BIN)/pytest tests/contract --engines simulator,sglang  # alone: it has both cores
 	$(BIN)/python scripts/contract_table.py --check
 
 test-prometheus: $(VENV)/.dev prometheus  ## Provoke every alert and query the whole dashboard on a real Prometheus (root; installs it)

@@ -1,6 +1,5 @@
 """The engines that the contract is run on, each as a real server on loopback."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Mapping
@@ -14,7 +13,6 @@ import psutil
 from app.engines.profiles import EMBEDDED, SGLANG, EngineProfile
 from simulator.ports import free_port
 from tests.simulator.sim_harness import FAST, running
-from tests.support.cores import SHARED
 from tests.support.service import PLAIN, ROOT, Service
 
 KEY = "contract-key"
@@ -68,8 +66,7 @@ def _sglang() -> Generator[EngineUnderTest, None, None]:
     port = free_port()
     flags = ["--max-running-requests", str(SLOTS), "--max-queued-requests", str(QUEUE)]
     command = [sys.executable, "deploy/sglang-cpu/serve.py", "--port", str(port), "--api-key", KEY, "--", *flags]
-    environment = os.environ | SHARED
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None
             line = server.stdout.readline()  # printed when it has answered a first generation

@@ -1,5 +1,6 @@
 """The service with a real SGLang 0.5.23 that it starts itself, on the CPU."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from simulator.ports import free_port
-from tests.support.cores import ONE_CORE, SHARED
 from tests.support.service import ROOT, Service
 
 CPU_INSTALL = ROOT / "deploy" / "sglang-cpu"
@@ -19,6 +19,8 @@ CPU_ARGS = (
     "--attention-backend torch_native --sampling-backend pytorch --max-total-tokens 16384 --max-running-requests 8 "
     "--cuda-graph-backend-decode disabled --cuda-graph-backend-prefill disabled"
 )
+SIDE_BY_SIDE = "PYTEST_XDIST_WORKER" in os.environ
+CORE = os.environ.get("PYTEST_XDIST_WORKER", "1")[-1]  # an SGLang each, on a core each: two threads gain it nothing
 
 
 def cpu_environment(port: int) -> dict[str, str]:
@@ -33,7 +35,8 @@ def cpu_environment(port: int) -> dict[str, str]:
         "SGLANG_PYTHON": str(PYTHON),
         "SGLANG_ARGS": CPU_ARGS,
         "SGLANG_USE_CPU_ENGINE": "1",
-        **ONE_CORE,
+        "SGLANG_CPU_OMP_THREADS_BIND": CORE,
+        "OMP_NUM_THREADS": "1",
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_OFFLINE": "1",
         "PYTHONPATH": str(CPU_INSTALL / "stubs"),
@@ -48,8 +51,9 @@ def cpu_environment(port: int) -> dict[str, str]:
 def core() -> Iterator[None]:
     """What is started by itself stays on its core, too."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in SHARED.items():
-            patch.setenv(name, value)
+        if SIDE_BY_SIDE:
+            patch.setenv("OMP_NUM_THREADS", "1")
+            patch.setenv("SGLANG_CPU_OMP_THREADS_BIND", CORE)
         yield
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from evals.grammars import Walkable, all_grammars
 from evals.walks import Key, Tally, broken, walk_all
-from tests.support.cores import SIDE_BY_SIDE
+from tests.sglang.conftest import SIDE_BY_SIDE
 
 WALKS = 2000  # of each task, in each engine
 OTHERS = 80  # of some further grammars, which differ in a language, an order or a number; `evals.walks` takes all
