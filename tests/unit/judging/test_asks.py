@@ -21,6 +21,12 @@ QUESTIONS = [
     "어떤 주제를 더 다뤄 보고 싶으신가요",
     "Please describe the trade-offs you saw.",
     "I am curious how you measured that.",
+    "그 이야기를 조금 더 해 주실 수 있을까요?",
+    "질문을 다시 해 주실 수 있을까요?",
+    "이 주제를 프로젝트에서 어떻게 진행하셨나요?",
+    "그 단계를 건너뛸 수 있을까요?",
+    "May I ask you how you solved it?",
+    "Could we go through the outage you mentioned?",
 ]
 STATEMENTS = [
     "네, 잘 들었습니다.",
@@ -30,6 +36,17 @@ STATEMENTS = [
     "현재의 답변이 도움이 되지 않습니다. 다른 주제로 질문해 보세요.",
     "안녕하세요, 반갑습니다. 다음 주제로 넘어갈게요.",
     "Thank you, I heard your answer.",
+    # Said by a small model in place of a question. Who says yes to one would be scored for it.
+    "죄송합니다, 현재 질문에 대해 이해하지 못했습니다. 다른 주제로 질문을 던질 수 있을까요?",
+    "죄송합니다, 지금의 주제는 서비스의 일관성을 맞추는 방식입니다. 다른 질문이 필요하시면 말씀해 주세요.",
+    "저는 인성 면접 단계를 진행하고 있습니다. 다음에 어떻게 도와드릴까요?",
+    "네, 잘 들었습니다. 다음 질문으로 넘어가도 될까요?",
+    "추가로 질문을 해도 괜찮을까요?",
+    "이제 어떤 주제를 더 물어볼까요?",
+    "면접을 시작할 준비가 되셨습니까?",
+    "Thank you. May I ask you another question?",
+    "Shall we move on to the next topic?",
+    "Are you ready?",
 ]
 
 
