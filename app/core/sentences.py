@@ -50,6 +50,16 @@ def _first_end(text: str, *, whole: bool) -> int | None:
     return None
 
 
+def sentences_of(text: str) -> list[str]:
+    """``text`` in its sentences, each with the white space behind it; together they are ``text``."""
+    found: list[str] = []
+    while (end := _first_end(text, whole=True)) is not None:
+        end += len(text[end:]) - len(text[end:].lstrip())
+        found.append(text[:end])
+        text = text[end:]
+    return [*found, text] if text else found
+
+
 def cut_at_sentence(text: str, limit: int) -> str:
     """The longest prefix of whole sentences within ``limit`` characters.
 

@@ -1,6 +1,6 @@
 """Feedback on one answer: the score is measured first, the words are written to it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,6 +15,7 @@ from app.schemas.feedback import FeedbackResponse
 from app.tasks.closing import close
 from app.tasks.judging.agreement import contradiction, without_contradictions
 from app.tasks.judging.case import read_one
+from app.tasks.judging.echo import without_echoes
 from app.tasks.judging.integrity import flags_of, judged, told
 from app.tasks.judging.measure import Measured, heard, measure
 from app.tasks.shape import Shape
@@ -158,14 +159,16 @@ async def decide(slot: Slot, call: Call) -> Ruling[FeedbackAnswer]:
         memory=call.policy.memory,
     )
     score, words = settled_score(measured, call.spoken)
+    told_by = (exchange.question, exchange.answer) if exchange else ()
     return Ruling(
         shape=FREE if score is None else SCORED[score],
         words=words,
         close=partial(close_answer, score=score, language=call.language),
         marks={"judged": judged(case), "score": measured.meta, "integrity_flags": told(flags, exchange)},
         usage=measured.usage,
-        object=partial(objection, language=call.spoken),
+        object=partial(objection, heard=told_by, language=call.spoken),
         mend=partial(mend, language=call.language),
+        finish=partial(finish, heard=told_by, language=call.language),
     )
 
 
@@ -176,9 +179,11 @@ def settled_score(measured: Measured, language: Language) -> tuple[int | None, s
     return measured.score, words_for(measured.score, language)
 
 
-def objection(answer: FeedbackAnswer, language: Language) -> str | None:
-    """What contradicts the score in the words, for the second try."""
+def objection(answer: FeedbackAnswer, heard: Sequence[str], language: Language) -> str | None:
+    """What contradicts the score in the words, for the second try; ``heard``: what is no word of the model's own."""
     found = contradiction(answer.feedback, answer.score)
+    if found is not None:
+        found = contradiction(without_echoes(answer.feedback, heard), answer.score)
     if found is None:
         return None
     if language == "ko":
@@ -194,6 +199,25 @@ def mend(answer: FeedbackAnswer, language: Language) -> tuple[FeedbackAnswer, li
         kept = _tone(answer.score).prepared[language]
         repaired = "feedback: it contradicted the score twice; a prepared sentence stands in its place"
     return answer.model_copy(update={"feedback": kept}), [repaired]
+
+
+def own_words(text: str, score: int, heard: Sequence[str], language: Language) -> tuple[str, list[str]]:
+    """``text`` without the sentences that only repeat what was ``heard``; a prepared one if nothing would be left."""
+    kept = without_echoes(text, heard)
+    if kept == text.strip():
+        return text, []
+    kept = kept if len(kept) >= _SHORTEST else _tone(score).prepared[language]
+    return kept, ["feedback: what only repeats question or answer was left out"]
+
+
+def finish(answer: FeedbackAnswer, heard: Sequence[str], language: Language) -> tuple[FeedbackAnswer, list[str]]:
+    """See ``own_words``; a suggestion may be missing."""
+    feedback, repaired = own_words(answer.feedback, answer.score, heard, language)
+    suggestion = answer.improvement_suggestion
+    if suggestion is not None and not without_echoes(suggestion, heard):
+        suggestion = None
+        repaired.append("improvement_suggestion: left out, it only repeats question or answer")
+    return answer.model_copy(update={"feedback": feedback, "improvement_suggestion": suggestion}), repaired
 
 
 def settle(answer: FeedbackAnswer, meta: Meta, policy: Policy) -> FeedbackResponse:

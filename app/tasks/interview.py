@@ -17,6 +17,7 @@ from app.tasks.closing import close
 from app.tasks.interview_words import CONTRACT, FALLBACK, REPEATED, words_for
 from app.tasks.judging.asks import asks
 from app.tasks.judging.case import Case, read_many
+from app.tasks.judging.echo import without_echoes
 from app.tasks.judging.integrity import flags_of, judged, told
 from app.tasks.judging.measure import heard, measure
 from app.tasks.judging.policy import Decision, Rules, asked_before, fresh_question
@@ -179,17 +180,24 @@ def _mend(answer: StepAnswer, *, case: Case, language: Language) -> tuple[StepAn
 def _finish(answer: StepAnswer, *, case: Case, language: Language) -> tuple[StepAnswer, list[str]]:
     """Behind a message that asks nothing stands a prepared question: without one a candidate has nothing to say.
 
-    It is not asked for once more: what was said has been heard already, and goes well before a question.
+    It is not asked for once more: what was said has been heard already, and goes well before a question. What only
+    repeats the candidate's answer is left out first, also of the evaluation.
     """
     step: Step = answer.root
-    if step.message is None or asks(step.message):
-        return answer, []
-    follow_up = step.action == "FOLLOW_UP"
-    question = str(FALLBACK[language]["message"]) if follow_up else fresh_question(case, language)
-    said = cut_at_sentence(step.message, _STORED - len(question) - 1)
-    return type(answer).model_construct(step.model_copy(update={"message": f"{said} {question}"})), [
-        "message: it asked nothing; a prepared question was added"
-    ]
+    repaired: list[str] = []
+    said = {"message": step.message, "evaluation": step.evaluation}
+    heard = (case.last.question, case.last.answer) if case.last else ()
+    for name, text in said.items():
+        if text is not None and (kept := without_echoes(text, heard)) != text.strip():
+            said[name] = kept or None
+            repaired.append(f"{name}: what only repeats question or answer was left out")
+    if step.message is not None and not asks(said["message"] or ""):
+        follow_up = step.action == "FOLLOW_UP"
+        question = str(FALLBACK[language]["message"]) if follow_up else fresh_question(case, language)
+        before = cut_at_sentence(said["message"] or "", _STORED - len(question) - 1)
+        said["message"] = f"{before} {question}".strip()
+        repaired.append("message: it asked nothing; a prepared question was added")
+    return (type(answer).model_construct(step.model_copy(update=said)) if repaired else answer), repaired
 
 
 def settle(answer: StepAnswer, meta: Meta, _: Policy) -> InterviewStepResponse:

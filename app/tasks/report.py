@@ -25,7 +25,7 @@ from app.schemas.scoring import IntegrityFlag
 from app.schemas.task import TaskRequest
 from app.tasks.asking import Asking, Question
 from app.tasks.events import Field, Progress, Started
-from app.tasks.feedback import settled_score
+from app.tasks.feedback import own_words, settled_score
 from app.tasks.judging.case import Case, Exchange, read_many
 from app.tasks.judging.grounding import SHOWS_STRENGTH, grounded
 from app.tasks.judging.integrity import flags_of, judged, told
@@ -255,8 +255,9 @@ class _Writing:
         system, *_ = build_messages(call.request.system_prompt, "", contract)
         user = Message("user", defuse(review_prompt(exchange, words, call.spoken)))
         close = partial(close_review, score=5 if score is None else score, language=call.language)
+        finish = partial(_finish, heard=(exchange.question, exchange.answer), language=call.language)
         generation = self._generation((system, user), _REVIEW_TOKENS, shape)._replace(common=True)
-        return Question("report", shape, generation, close)
+        return Question("report", shape, generation, close, finish=finish)
 
     def _summary_question(self) -> Question[Summary]:
         call = self._call
@@ -318,6 +319,12 @@ class _Writing:
     def _corrections(self, asking: Asking[Summary], body: ReportResponse) -> Sequence[Progress]:
         told_so_far: Mapping[str, Any] = asking.told
         return list(asking.teller.correct(told_so_far, body))
+
+
+def _finish(review: Review, heard: Sequence[str], language: Language) -> tuple[Review, list[str]]:
+    """The review in the judge's own words; its summary of the answer may repeat it."""
+    feedback, repaired = own_words(review.feedback, review.score, heard, language)
+    return review.model_copy(update={"feedback": feedback}), repaired
 
 
 def _dropped(field: str, said: Sequence[object], kept: Sequence[object]) -> list[str]:

@@ -39,6 +39,7 @@ _REPAIRS = (  # words of meta.repaired -> kind
     ("may not fit", "contradiction"),
     ("asked before", "repeated_question"),
     ("asked nothing", "no_question"),
+    ("only repeats", "echo"),
     ("not allowed", "step_not_allowed"),
     ("not judged", "not_judged"),
 )

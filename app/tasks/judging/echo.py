@@ -1,0 +1,31 @@
+"""Sentences of a feedback that only repeat the question or the answer. Pure.
+
+Small models recite what a candidate said as their feedback on it. It tells nobody anything, and its words are taken for
+the judge's: "오류를 냈지만" beside an 8 is the candidate's own story.
+"""
+
+import re
+from collections.abc import Sequence
+
+from app.core.sentences import sentences_of
+
+_IGNORED = re.compile(r"[\W_]+")
+_SHORTEST = 12  # letters and digits; shorter sentences stand in many answers by chance
+_LEAD = 4  # one part in so many may be the judge's at its beginning: "답변은 ...". At its end it would be a judgement.
+
+
+def without_echoes(text: str, heard: Sequence[str]) -> str:
+    """``text`` without its sentences that stand in one of ``heard`` word for word, white space and marks aside."""
+    plain = [_plain(one) for one in heard]
+    return "".join([one for one in sentences_of(text) if not _echoes(_plain(one), plain)]).strip()
+
+
+def _echoes(sentence: str, heard: Sequence[str]) -> bool:
+    if len(sentence) < _SHORTEST:
+        return False
+    told = sentence[len(sentence) // _LEAD :]
+    return any(told in one for one in heard)
+
+
+def _plain(text: str) -> str:
+    return _IGNORED.sub("", text.lower())

@@ -1,0 +1,84 @@
+"""What the judge says is its own: words that only recite question or answer are no feedback and none of its words."""
+
+import httpx2
+
+from tests.api.judged import words
+from tests.api.test_task_stream import events_of, heard
+from tests.simulator.sim_harness import Simulator
+from tests.support.prompts import GOOD_ANSWER, feedback_prompt, report_prompt, step_prompt
+from tests.support.service import Service
+
+FEEDBACK, STEP, REPORT = "/api/feedback", "/api/interview/step", "/api/report"
+JUDGED = "개념을 바르게 말했습니다."
+SUGGESTED = "회수하는 순서를 덧붙이면 좋습니다."
+LEFT_OUT = "feedback: what only repeats question or answer was left out"
+
+
+def rest(feedback: str, suggestion: str) -> str:
+    """What a model writes behind the score."""
+    return f'{feedback}","improvement_suggestion":"{suggestion}"}}'
+
+
+def test_sentences_of_the_candidate_are_left_out_of_a_feedback(api_service: Service, api_engine: Simulator) -> None:
+    api_engine.script("4", "Yes", rest(f"{JUDGED} {GOOD_ANSWER}", SUGGESTED))
+    body = api_service.post(FEEDBACK, feedback_prompt()).json()
+    assert (body["feedback"], body["improvement_suggestion"]) == (JUDGED, SUGGESTED)
+    assert body["meta"]["repaired"] == [LEFT_OUT]
+    assert 'kind="echo",task="feedback"' in httpx2.get(f"{api_service.url}/metrics").text
+
+
+def test_a_feedback_of_nothing_else_gives_way_to_a_prepared_one(api_service: Service, api_engine: Simulator) -> None:
+    api_engine.script("4", "Yes", rest(GOOD_ANSWER, GOOD_ANSWER))
+    body = api_service.post(FEEDBACK, feedback_prompt()).json()
+    assert body["feedback"] == "질문에 맞게 설명한 답변입니다."
+    assert body["improvement_suggestion"] is None
+    assert body["meta"]["attempts"] == 1
+    assert body["meta"]["repaired"] == [
+        LEFT_OUT,
+        "improvement_suggestion: left out, it only repeats question or answer",
+    ]
+
+
+def test_a_word_of_the_candidate_contradicts_no_score(api_service: Service, api_engine: Simulator) -> None:
+    answer = "처음에는 이해가 부족했습니다. 지금은 힙을 세대로 나누고 젊은 객체부터 회수한다고 설명할 수 있습니다."
+    api_engine.script("5", "Yes", rest(f"{JUDGED} {answer}", SUGGESTED))
+    body = api_service.post(FEEDBACK, feedback_prompt(answer)).json()
+    assert body["score"] >= 8
+    assert (body["feedback"], body["meta"]["attempts"]) == (JUDGED, 1)
+
+
+def test_who_hears_a_recital_is_told_what_is_left_of_it(api_service: Service, api_engine: Simulator) -> None:
+    api_engine.script("4", "Yes", rest(f"{JUDGED} {GOOD_ANSWER}", SUGGESTED))
+    events = events_of(api_service.post(f"{FEEDBACK}?stream=true", feedback_prompt()).text)
+    assert events[-1][1]["feedback"] == JUDGED
+    assert heard(events)["feedback"] == JUDGED
+
+
+def test_a_step_does_not_tell_the_candidate_what_was_just_said(api_service: Service, api_engine: Simulator) -> None:
+    question = "G1은 왜 고르셨나요?"
+    said = f'{GOOD_ANSWER} {question}","evaluation":"{GOOD_ANSWER}","thought":"더 확인한다."}}'
+    api_engine.script("3", "FOLLOW_UP", said)
+    body = api_service.post(STEP, step_prompt()).json()
+    assert (body["message"], body["evaluation"]) == (question, None)
+    assert body["meta"]["repaired"] == [
+        "message: what only repeats question or answer was left out",
+        "evaluation: what only repeats question or answer was left out",
+    ]
+
+
+def test_a_step_that_only_recites_asks_a_prepared_question(api_service: Service, api_engine: Simulator) -> None:
+    api_engine.script("3", "NEW_TOPIC", f'{GOOD_ANSWER}","evaluation":null,"thought":"더 확인한다."}}')
+    body = api_service.post(STEP, step_prompt()).json()
+    assert body["message"].endswith(("?", "주세요."))
+    assert GOOD_ANSWER[:20] not in body["message"]
+
+
+def test_the_review_of_a_report_is_the_judge_s_own_and_its_summary_may_repeat(
+    api_service: Service, api_engine: Simulator
+) -> None:
+    review = f'{GOOD_ANSWER[:50]}","feedback":"{JUDGED} {GOOD_ANSWER}"}}'
+    summary = words(summary="전체적으로 무난한 면접이었습니다.", strengths=[], improvements=[], recommendations=[])
+    api_engine.script("4", "Yes", review, summary)
+    (entry,) = (body := api_service.post(REPORT, report_prompt(1)).json())["question_feedbacks"]
+    assert (entry["feedback"], entry["answer_summary"]) == (JUDGED, GOOD_ANSWER[:50])
+    assert body["meta"]["repaired"][0] == f"question_feedbacks.0.{LEFT_OUT}"
