@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help run test bench chaos fuzz audit test-sglang test-container test-prometheus contract docs configuration dashboard eval check lock format prometheus fetch-test-models
+.PHONY: help run test bench chaos fuzz audit test-sglang test-container test-prometheus contract docs configuration dashboard eval check lock format sglang prometheus fetch-test-models
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -12,7 +12,7 @@ run: $(VENV)/.runtime  ## Start the whole service on this machine's CPU: embedde
 	@exec $(BIN)/llm-service serve --embedded
 
 test: $(VENV)/.dev fetch-test-models  ## Run the tests, end to end on the embedded engine included
-	$(BIN)/pytest -n 2 --dist loadfile --ignore=tests/e2e -m "not sglang and not container and not prometheus"
+	$(BIN)/pytest -n 3 --dist loadfile --ignore=tests/e2e -m "not sglang and not container and not prometheus"
 	$(BIN)/pytest tests/e2e  # alone: a model needs both cores
 
 bench: $(VENV)/.dev  ## Measure CPU, latency and memory beside other gateways, five minutes; ARGS=interview, answers, flat, chunks or "--short"
@@ -27,9 +27,7 @@ fuzz: $(VENV)/.dev  ## Hostile requests from a seed, twenty thousand bodies and 
 audit: $(VENV)/.dev  ## Fresh install from the lock, .pth files, licences, SBOM, known vulnerabilities; ARGS=--offline without the last
 	$(BIN)/python scripts/audit.py $(ARGS)
 
-test-sglang: $(VENV)/.dev  ## Install a real SGLang on the CPU and run the engine contract and the endpoints on it
-	$(PYTHON) deploy/sglang-cpu/install.py
-	$(PYTHON) deploy/sglang-cpu/make_model.py
+test-sglang: sglang  ## Install a real SGLang on the CPU and run the engine contract and the endpoints on it
 	$(BIN)/pytest -n 2 --dist loadfile tests/sglang  # an SGLang a core
 	$(BIN)/pytest tests/contract --engines simulator,sglang  # alone: it has both cores
 	$(BIN)/python scripts/contract_table.py --check
@@ -72,6 +70,10 @@ lock: $(VENV)/.dev  ## Write requirements.txt and requirements-dev.txt anew from
 format: $(VENV)/.dev  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+sglang: $(VENV)/.dev
+	$(PYTHON) deploy/sglang-cpu/install.py
+	$(PYTHON) deploy/sglang-cpu/make_model.py
 
 prometheus:
 	@command -v prometheus promtool >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus; }

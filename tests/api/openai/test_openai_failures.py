@@ -117,7 +117,7 @@ def test_a_full_queue_at_the_engine_is_a_503_also_for_streams(
         next(holder)
         api_engine.wait(running=1)
         with pytest.raises(openai.InternalServerError) as caught:
-            call(sim_client.with_options(default_headers={"X-Request-Timeout": "2"}))
+            call(sim_client.with_options(default_headers={"X-Request-Timeout": "5"}))
     assert (caught.value.status_code, caught.value.code) == (503, "overloaded")
     assert caught.value.response.headers["retry-after"] == "5"
 
