@@ -12,7 +12,7 @@ from app.core.sentences import sentences_of
 _IGNORED = re.compile(r"[\W_]+")
 _WORD = re.compile(r"[^\W_]+")
 _SHORTEST = 12  # letters and digits; shorter sentences stand in many answers by chance
-_LEAD = 4  # one part in so many may be the judge's at its beginning: "답변은 ...". At its end it would be a judgement.
+_LEAD = 3  # one part in so many may be the judge's at its beginning: "답변은 ...". At its end it would be a judgement.
 
 
 def without_echoes(text: str, heard: Sequence[str]) -> str:

@@ -24,6 +24,7 @@ HEARD = (QUESTION, ANSWER)
         "병합 충돌 31건은 합집합 규칙으로 자동 해소됐습니다.",
         "병합 충돌 31건은, 합집합 규칙으로 자동 해소됐습니다!",
         "답변은 병합 충돌 31건은 합집합 규칙으로 자동 해소됐습니다.",
+        "가용성은 유지됐고, 병합 충돌 31건은 합집합 규칙으로 자동 해소됐습니다.",
     ],
 )
 def test_a_recited_sentence_is_left_out_and_the_judgement_beside_it_stays(echo: str) -> None:
@@ -40,6 +41,7 @@ def test_a_recited_sentence_is_left_out_and_the_judgement_beside_it_stays(echo: 
         "병합 충돌 31건은 합집합 규칙으로 자동 해소됐다는 점이 좋습니다.",
         "한쪽에서 오류를 냈지만 불일치는 0건이었다고 수치로 말했습니다.",
         "CAP 정리를 실제 시스템의 저장소 선택에 적용한 경험이 드러납니다.",
+        "원인과 결과를 모두 말했고 특히 충돌 31건은 합집합 규칙으로 자동 해소됐습니다.",
         "자동 해소.",
     ],
 )
