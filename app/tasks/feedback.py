@@ -25,6 +25,7 @@ from app.tasks.structured import Call, Policy, Ruling, Task
 NOT_JUDGED = 5
 
 _SHORTEST = 10  # characters of a feedback
+_ENOUGH = 20  # characters: a short sentence in Korean, for whose sake nothing more is asked for
 
 _FALLBACK: Mapping[Language, Mapping[str, Any]] = {
     "ko": {"feedback": "이 답변에 대한 자동 평가를 끝내지 못했습니다.", "improvement_suggestion": None},
@@ -167,7 +168,6 @@ async def decide(slot: Slot, call: Call) -> Ruling[FeedbackAnswer]:
         marks={"judged": judged(case), "score": measured.meta, "integrity_flags": told(flags, exchange)},
         usage=measured.usage,
         object=partial(objection, heard=told_by, language=call.spoken),
-        mend=partial(mend, language=call.language),
         finish=partial(finish, heard=told_by, language=call.language),
     )
 
@@ -180,34 +180,41 @@ def settled_score(measured: Measured, language: Language) -> tuple[int | None, s
 
 
 def objection(answer: FeedbackAnswer, heard: Sequence[str], language: Language) -> str | None:
-    """What contradicts the score in the words, for the second try; ``heard``: what is no word of the model's own."""
-    found = contradiction(answer.feedback, answer.score)
-    if found is not None:
-        found = contradiction(without_echoes(answer.feedback, heard), answer.score)
-    if found is None:
+    """What contradicts the score in the words, for the second try; ``heard``: what is no word of the model's own.
+
+    None where enough is left without it: a second try takes as long as the first one, and who waits for it is a
+    candidate.
+    """
+    if contradiction(answer.feedback, answer.score) is None:
+        return None
+    own = without_echoes(answer.feedback, heard)
+    found = contradiction(own, answer.score)
+    if found is None or len(without_contradictions(own, answer.score)) >= _ENOUGH:
         return None
     if language == "ko":
         return f"{answer.score}점인 답변에 '{found}'라고 쓰면 점수와 어긋납니다. 점수에 맞게 다시 쓰세요."
     return f"'{found}' does not go with a score of {answer.score}. Write it anew to fit the score."
 
 
-def mend(answer: FeedbackAnswer, language: Language) -> tuple[FeedbackAnswer, list[str]]:
-    """Without the sentences that contradict the score, after two tries; a prepared one if nothing would be left."""
-    kept = without_contradictions(answer.feedback, answer.score)
-    repaired = "feedback: a sentence that contradicts the score was left out"
-    if len(kept) < _SHORTEST:
-        kept = _tone(answer.score).prepared[language]
-        repaired = "feedback: it contradicted the score twice; a prepared sentence stands in its place"
-    return answer.model_copy(update={"feedback": kept}), [repaired]
-
-
 def own_words(text: str, score: int, heard: Sequence[str], language: Language) -> tuple[str, list[str]]:
-    """``text`` without the sentences that only repeat what was ``heard``; a prepared one if nothing would be left."""
-    kept = without_echoes(text, heard)
-    if kept == text.strip():
+    """``text`` without the sentences that only repeat what was ``heard``, and without those that contradict ``score``.
+
+    A prepared sentence stands where nothing would be left. Also what was done.
+    """
+    said = text.strip()
+    own = without_echoes(said, heard)
+    kept = own if contradiction(own, score) is None else without_contradictions(own, score)
+    if kept == said:
         return text, []
-    kept = kept if len(kept) >= _SHORTEST else _tone(score).prepared[language]
-    return kept, ["feedback: what only repeats question or answer was left out"]
+    wrong = [
+        *(["only repeats question or answer"] if own != said else []),
+        *(["contradicts the score"] if kept != own else []),
+    ]
+    if len(kept) >= _SHORTEST:
+        return kept, [f"feedback: what {what} was left out" for what in wrong]
+    return _tone(score).prepared[language], [
+        f"feedback: it {' and '.join(wrong)}; a prepared sentence stands in its place"
+    ]
 
 
 def finish(answer: FeedbackAnswer, heard: Sequence[str], language: Language) -> tuple[FeedbackAnswer, list[str]]:

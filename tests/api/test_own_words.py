@@ -1,4 +1,4 @@
-"""What the judge says is its own: words that only recite question or answer are no feedback and none of its words."""
+"""What is told of an answer are the judge's own words, and fit its score; what does not is left out of them."""
 
 import httpx2
 
@@ -11,6 +11,7 @@ from tests.support.service import Service
 FEEDBACK, STEP, REPORT = "/api/feedback", "/api/interview/step", "/api/report"
 JUDGED = "개념을 바르게 말했습니다."
 SUGGESTED = "회수하는 순서를 덧붙이면 좋습니다."
+SUMMARY = words(summary="전체적으로 무난한 면접이었습니다.", strengths=[], improvements=[], recommendations=[])
 LEFT_OUT = "feedback: what only repeats question or answer was left out"
 
 
@@ -34,7 +35,7 @@ def test_a_feedback_of_nothing_else_gives_way_to_a_prepared_one(api_service: Ser
     assert body["improvement_suggestion"] is None
     assert body["meta"]["attempts"] == 1
     assert body["meta"]["repaired"] == [
-        LEFT_OUT,
+        "feedback: it only repeats question or answer; a prepared sentence stands in its place",
         "improvement_suggestion: left out, it only repeats question or answer",
     ]
 
@@ -45,6 +46,23 @@ def test_a_word_of_the_candidate_contradicts_no_score(api_service: Service, api_
     body = api_service.post(FEEDBACK, feedback_prompt(answer)).json()
     assert body["score"] >= 8
     assert (body["feedback"], body["meta"]["attempts"]) == (JUDGED, 1)
+
+
+def test_what_contradicts_the_score_is_left_out_without_a_second_try_where_enough_is_left(
+    api_service: Service, api_engine: Simulator
+) -> None:
+    fits = "회수하는 조건과 세대별 영역을 모두 짚었습니다."
+    api_engine.script("5", "Yes", rest(f"{fits} 다만 내용이 부족합니다.", SUGGESTED))
+    body = api_service.post(FEEDBACK, feedback_prompt()).json()
+    assert body["score"] >= 8
+    assert (body["feedback"], body["meta"]["attempts"]) == (fits, 1)
+    assert body["meta"]["repaired"] == ["feedback: what contradicts the score was left out"]
+
+
+def test_where_little_would_be_left_it_is_asked_for_once_more(api_service: Service, api_engine: Simulator) -> None:
+    api_engine.script("5", "Yes", rest("내용이 부족합니다.", SUGGESTED), rest(JUDGED, SUGGESTED))
+    body = api_service.post(FEEDBACK, feedback_prompt()).json()
+    assert (body["feedback"], body["meta"]["attempts"], body["meta"]["repaired"]) == (JUDGED, 2, [])
 
 
 def test_who_hears_a_recital_is_told_what_is_left_of_it(api_service: Service, api_engine: Simulator) -> None:
@@ -73,12 +91,19 @@ def test_a_step_that_only_recites_asks_a_prepared_question(api_service: Service,
     assert GOOD_ANSWER[:20] not in body["message"]
 
 
+def test_the_review_of_a_report_fits_its_score(api_service: Service, api_engine: Simulator) -> None:
+    review = f'{GOOD_ANSWER[:50]}","feedback":"{JUDGED} 다만 내용이 부족합니다."}}'
+    api_engine.script("5", "Yes", review, SUMMARY)
+    body = api_service.post(REPORT, report_prompt(1)).json()
+    assert body["question_feedbacks"][0]["feedback"] == JUDGED
+    assert body["meta"]["repaired"][0] == "question_feedbacks.0.feedback: what contradicts the score was left out"
+
+
 def test_the_review_of_a_report_is_the_judge_s_own_and_its_summary_may_repeat(
     api_service: Service, api_engine: Simulator
 ) -> None:
     review = f'{GOOD_ANSWER[:50]}","feedback":"{JUDGED} {GOOD_ANSWER}"}}'
-    summary = words(summary="전체적으로 무난한 면접이었습니다.", strengths=[], improvements=[], recommendations=[])
-    api_engine.script("4", "Yes", review, summary)
+    api_engine.script("4", "Yes", review, SUMMARY)
     (entry,) = (body := api_service.post(REPORT, report_prompt(1)).json())["question_feedbacks"]
     assert (entry["feedback"], entry["answer_summary"]) == (JUDGED, GOOD_ANSWER[:50])
     assert body["meta"]["repaired"][0] == f"question_feedbacks.0.{LEFT_OUT}"

@@ -115,9 +115,7 @@ def test_words_that_contradict_their_score_twice_give_way_to_prepared_ones(
     body = api_service.post(FEEDBACK, feedback_prompt("모르겠습니다.")).json()
     assert (body["score"], body["meta"]["attempts"]) == (1, 2)
     assert body["feedback"] == "질문에 대한 답변이 되지 못했습니다."
-    assert body["meta"]["repaired"] == [
-        "feedback: it contradicted the score twice; a prepared sentence stands in its place"
-    ]
+    assert body["meta"]["repaired"] == ["feedback: it contradicts the score; a prepared sentence stands in its place"]
     figures = httpx2.get(f"{api_service.url}/metrics").text
     assert 'llm_service_repairs_total{kind="contradiction",task="feedback"}' in figures
 
