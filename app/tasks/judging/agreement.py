@@ -5,6 +5,8 @@ A check of last resort, by words that praise or blame the whole answer: the prom
 
 import re
 
+from app.core.sentences import sentences_of
+
 LOW, HIGH = 3, 8  # up to LOW there is nothing to praise, from HIGH on nothing to blame
 FAIR = 6  # from here on the answer has not missed its question, whatever it lacks
 
@@ -40,7 +42,6 @@ _MISSED = re.compile(
     r"|(?:irrelevant|off[- ]topic)\b",
     re.IGNORECASE,
 )
-_SENTENCE = re.compile(r"[^.!?]+(?:[.!?]+\s*|$)")
 _NEGATED = re.compile(r"(?:지\s*(?:않|못)|없|아니|부족|어렵|않았|못했|not\s|n't\s|no\s)[^.!?]{0,12}$", re.IGNORECASE)
 
 
@@ -62,8 +63,7 @@ def _unfit(score: int) -> tuple[re.Pattern[str], ...]:
 
 def without_contradictions(text: str, score: int) -> str:
     """``text`` without the sentences that contradict ``score``; empty if nothing else is left."""
-    sentences = [found.group() for found in _SENTENCE.finditer(text)]
-    return "".join(one for one in sentences if contradiction(one, score) is None).strip()
+    return "".join([one for one in sentences_of(text) if contradiction(one, score) is None]).strip()
 
 
 def _end_of_sentence(text: str, start: int) -> int:

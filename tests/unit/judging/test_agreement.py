@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.prompt_builder import LANGUAGES, Language
-from app.tasks.feedback import FeedbackAnswer, mend
+from app.tasks.feedback import own_words
 from app.tasks.judging.agreement import FAIR, HIGH, LOW, contradiction, without_contradictions
 from evals.scoring.wording import contradictions
 
@@ -131,8 +131,13 @@ def test_blame_of_a_part_does_not_go_with_a_high_score(blame: str) -> None:
 @pytest.mark.parametrize("score", range(11))
 def test_what_stands_in_the_place_of_a_contradiction_is_none_itself(score: int, language: Language) -> None:
     said = " ".join((*PRAISE, *BLAME, *MISSED))
-    answer, repaired = mend(FeedbackAnswer(score=score, feedback=said, improvement_suggestion=None), language)
-    assert contradiction(answer.feedback, score) is None
-    assert contradictions(answer.feedback, score) == []
-    assert len(answer.feedback) >= 10
-    assert repaired
+    kept, repaired = own_words(said, score, (), language)
+    assert contradiction(kept, score) is None
+    assert contradictions(kept, score) == []
+    assert len(kept) >= 10
+    assert bool(repaired) == (contradiction(said, score) is not None)
+
+
+def test_a_sentence_with_a_decimal_goes_whole() -> None:
+    said = "3.5초를 0.4초로 줄였지만 설명이 매우 부족합니다. 답변은 깊이가 있습니다."
+    assert without_contradictions(said, 8) == "답변은 깊이가 있습니다."
