@@ -13,6 +13,7 @@ from app.core.generation import Generation, Message, Usage
 from app.core.llm_engine import Slot
 from app.errors import EngineFailure, ServiceError
 from app.tasks.attempt import Attempt, Ending, Patience
+from app.tasks.closing import end_sentences
 from app.tasks.events import Progress, Teller
 from app.tasks.shape import Shape
 from app.telemetry.record import current
@@ -155,7 +156,9 @@ class Asking(Generic[A]):
         if read is None:
             read = self._closed()
             wrong = self._question.object(read[0])
-        self._answer, self.repaired = read
+        answer, self.repaired = read
+        self._answer, cut = end_sentences(answer, self._question.shape)
+        self.repaired = list(dict.fromkeys([*self.repaired, *cut]))
         for change in (self._question.mend if wrong else None, self._question.finish):
             if change is not None:
                 self._answer, repaired = change(self._answer)

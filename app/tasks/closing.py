@@ -13,6 +13,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from app.core.sentences import cut_at_sentence
+from app.tasks.shape import Shape
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -43,6 +44,34 @@ def close(model: type[M], said: Mapping[str, Any], fallback: Mapping[str, Any], 
     for name, field in model.model_fields.items():
         _close_field(closed, name, field, said, fallback, broken=name == cut)
     return model.model_construct(**closed.values), closed.repaired
+
+
+def end_sentences(answer: M, shape: Shape[Any]) -> tuple[M, list[str]]:
+    """A text that fills its bound was stopped there by the grammar, amid a sentence: it ends with its last whole one.
+
+    Args:
+        answer: A legal one.
+        shape: What it had to be.
+
+    Returns:
+        The answer, and for each text that is shorter now that it is.
+    """
+    given: Any = answer
+    kind: Any = type(answer)
+    rooted = hasattr(given, "root")  # a step is one of several models
+    said: BaseModel = given.root if rooted else given
+    whole: dict[str, str] = {}
+    for name, text in said:
+        most = None if name in shape.words else shape.bounds.get((name,))
+        if isinstance(text, str) and most is not None and len(text) >= most:
+            shorter = cut_at_sentence(text, most)
+            if shorter != text.strip():
+                whole[name] = shorter
+    if not whole:
+        return answer, []
+    said = said.model_copy(update=whole)
+    ended: M = kind.model_construct(said) if rooted else cast("M", said)
+    return ended, [f"{name}: cut short" for name in whole]
 
 
 def _close_field(

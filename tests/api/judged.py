@@ -56,3 +56,10 @@ def tries(calls: list[Any]) -> Counter[str]:
 def words(**said: Any) -> str:
     """An answer as a constrained model writes it."""
     return json.dumps(said, ensure_ascii=False, separators=(",", ":"))
+
+
+def of_its_words(repair: str) -> bool:
+    """Whether a repair is due to what a simulated model says: it has no idea of answers and scores."""
+    return repair.endswith(("to rest on, dropped", "contradicts the score was left out")) or (
+        "it contradicts the score; a prepared" in repair
+    )

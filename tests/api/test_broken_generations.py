@@ -20,7 +20,7 @@ from app.schemas.report import ReportResponse
 from app.tasks.interview import MESSAGE_FIRST
 from app.tasks.judging.doubt import GRAMMAR as BELIEF
 from app.tasks.judging.rubric import GRAMMAR as DIGIT
-from tests.api.judged import bodies, last_heard, tries
+from tests.api.judged import bodies, last_heard, of_its_words, tries
 from tests.simulator.sim_harness import FAST, Simulator, running
 from tests.support.prompts import feedback_prompt, report_prompt, step_prompt
 from tests.support.service import Service, wait_until
@@ -98,8 +98,8 @@ def ask(service: Service, engine: Simulator, path: str, *, live: bool = False) -
 
 
 def repairs(body: dict[str, Any]) -> list[str]:
-    """What broken generations cost; that points of a report have no answer to rest on is not their doing."""
-    return [repair for repair in body["meta"]["repaired"] if not repair.endswith("to rest on, dropped")]
+    """What broken generations cost; see ``of_its_words`` for what is not their doing."""
+    return [repair for repair in body["meta"]["repaired"] if not of_its_words(repair)]
 
 
 def texts_of(value: Any) -> Iterator[str]:

@@ -48,6 +48,21 @@ def test_a_word_of_the_candidate_contradicts_no_score(api_service: Service, api_
     assert (body["feedback"], body["meta"]["attempts"]) == (JUDGED, 1)
 
 
+def test_a_feedback_that_fills_its_bound_ends_with_its_last_whole_sentence(
+    api_service: Service, api_engine: Simulator
+) -> None:
+    numbers = ("주문", "결제", "배송", "검색", "정산", "알림", "회원", "상품", "재고", "쿠폰", "리뷰", "통계")
+    whole = " ".join(
+        f"{number}에서 {place}의 순서를 {number * 7}번 바꾼 까닭이 분명합니다."
+        for place, number in zip(numbers, range(3, 15), strict=True)
+    )
+    said = f"{whole} 그리고 나머지 영역에서 순서를 바꾼 까닭은 {GOOD_ANSWER.replace('.', ',') * 4}"[:600]
+    api_engine.script("4", "Yes", rest(said, SUGGESTED))
+    body = api_service.post(FEEDBACK, feedback_prompt()).json()
+    assert (body["feedback"], body["improvement_suggestion"]) == (whole, SUGGESTED)
+    assert body["meta"]["repaired"] == ["feedback: cut short"]
+
+
 def test_what_contradicts_the_score_is_left_out_without_a_second_try_where_enough_is_left(
     api_service: Service, api_engine: Simulator
 ) -> None:

@@ -14,6 +14,7 @@ from app.core.partial_json import PartialJson
 from app.core.prompt_builder import LANGUAGES, Language
 from app.schemas.scoring import ScoreMeta
 from app.tasks import feedback, report_parts, report_whole
+from app.tasks.closing import end_sentences
 from app.tasks.structured import Policy
 from tests.unit.rulings import CASES, META, ruling, step_task
 
@@ -241,3 +242,22 @@ def test_a_score_that_was_not_measured_says_that_it_is_the_model_s_own() -> None
     body = feedback.settle(answer, META.model_copy(update={"score": unmeasured}), POLICY)
     assert body.meta.score is not None
     assert body.meta.score.method == "inside the JSON"
+
+
+@pytest.mark.parametrize("order", ["message-first", "thought-first"])
+def test_a_text_that_fills_its_bound_ends_with_its_last_whole_sentence(order: str) -> None:
+    task = step_task(order)
+    shape = next(one for one in task.shapes if "NEW_TOPIC" in str(one.model.model_json_schema()))
+    whole = "네, 잘 들었습니다. 인덱스는 언제 쓰시나요?"
+    said = {**STEP_SAID, "message": f"{whole} {'그' * 250}"[:250]}
+    answer = shape.read(json.dumps({name: said[name] for name in shape.fields}, ensure_ascii=False))
+    ended, repaired = end_sentences(answer, shape)
+    assert (ended.root.message, repaired) == (whole, ["message: cut short"])
+    assert end_sentences(ended, shape) == (ended, [])
+
+
+def test_a_text_within_its_bound_stays_as_it_is_full_stop_or_none() -> None:
+    shape = feedback.FREE
+    said = {**FEEDBACK_SAID, "feedback": "개념은 맞지만 사례가 없음"}
+    answer = shape.read(json.dumps(said, ensure_ascii=False))
+    assert end_sentences(answer, shape) == (answer, [])
