@@ -186,9 +186,9 @@ def _finish(answer: StepAnswer, *, case: Case, language: Language) -> tuple[Step
     step: Step = answer.root
     repaired: list[str] = []
     said = {"message": step.message, "evaluation": step.evaluation}
-    heard = (case.last.question, case.last.answer) if case.last else ()
+    known = (case.last.question, case.last.answer) if case.last else ()
     for name, text in said.items():
-        if text is not None and (kept := without_echoes(text, heard)) != text.strip():
+        if text is not None and (kept := without_echoes(text, known)) != text.strip():
             said[name] = kept or None
             repaired.append(f"{name}: what only repeats question or answer was left out")
     if step.message is not None and not asks(said["message"] or ""):
