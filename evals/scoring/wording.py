@@ -1,8 +1,8 @@
 """Whether a feedback praises what it scores low or blames what it scores high. Pure.
 
 Written apart from the check that the service itself makes (``app.tasks.judging.agreement``), and stricter: any praise
-at a low score and any blame at a high one counts, of a part of the answer too. It finds candidates for a
-contradiction; a person who reads them decides, so every report lists them with their whole text.
+at a low score and any blame at a high one counts, of a part of the answer too, and so does another number. It finds
+candidates for a contradiction; a person who reads them decides, so every report lists them with their whole text.
 """
 
 import re
@@ -36,9 +36,24 @@ _DENIED = re.compile(
     re.IGNORECASE,
 )
 
+# A number given to the answer: "8점을 드립니다", "점수는 8점", "10점 만점에 8점", "8 out of 10".
+_NUMBER = re.compile(
+    r"(?:(?:점수|답변)\S{0,2}|만점에)\s*(\d{1,2})\s*(?:점|으로)(?!에서)|(?<![\d.])(\d{1,2})\s*점(?:을|으로)?\s*(?:드|주|줍|줄|부여|매)"
+    r"|\bscored?\D{0,6}(\d{1,2})\b|\b(\d{1,2})\s*(?:/|out\s+of)\s*10\b",
+    re.IGNORECASE,
+)
+
 
 def contradictions(text: str, score: int) -> list[str]:
     """The words of ``text`` that do not go with ``score`` (0-10)."""
+    return [*_other_numbers(text, score), *_other_words(text, score)]
+
+
+def _other_numbers(text: str, score: int) -> list[str]:
+    return [found.group() for found in _NUMBER.finditer(text) if int(next(filter(None, found.groups()))) != score]
+
+
+def _other_words(text: str, score: int) -> list[str]:
     if score <= LOW:
         return [found.group() for clause in _clauses(text) for found in _praised(clause)]
     if score >= HIGH:

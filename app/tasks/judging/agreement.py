@@ -1,6 +1,7 @@
 """Whether the words of a feedback agree with its score. Pure.
 
-A check of last resort, by words that praise or blame the whole answer: the prompt already asks for words that fit.
+A check of last resort, by words that praise or blame the whole answer and by a number told as its score: the prompt
+already asks for words that fit.
 """
 
 import re
@@ -42,11 +43,22 @@ _MISSED = re.compile(
     r"|(?:irrelevant|off[- ]topic)\b",
     re.IGNORECASE,
 )
+# A number that is told as this answer's score; "만족도를 3점에서 4점으로", of which a candidate tells, is none.
+_TOLD = re.compile(
+    r"(?<!\S)(?:이\s*답변|점수|10점\s*만점)(?:은|는|이|가|을|를|에|으로)?\s*(?:총\s*)?"
+    r"(?P<of>\d{1,2})(?:\s*점|으로)(?!에서|\s*만점)"
+    r"|(?<![\d.])(?P<given>\d{1,2})\s*점(?:을|으로)?\s*(?:드리|드립|드렸|주겠|줍니다|주었|부여|매기|매겼|매깁)"
+    r"|\b(?:a\s+score\s+of|scored?(?:\s+(?:is|at))?)\s+(?P<score>\d{1,2})\b(?![.,]\d)",
+    re.IGNORECASE,
+)
 _NEGATED = re.compile(r"(?:지\s*(?:않|못)|없|아니|부족|어렵|않았|못했|not\s|n't\s|no\s)[^.!?]{0,12}$", re.IGNORECASE)
 
 
 def contradiction(text: str, score: int) -> str | None:
     """The words of ``text`` that do not go with ``score`` (0-10), or None if there are none."""
+    for told in _TOLD.finditer(text):
+        if int(told["of"] or told["given"] or told["score"]) != score:
+            return told.group().strip()
     for pattern in _unfit(score):
         for found in pattern.finditer(text):
             rest = text[found.end() : _end_of_sentence(text, found.end())]

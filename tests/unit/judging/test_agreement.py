@@ -90,6 +90,38 @@ def test_what_fits_a_high_score_is_no_contradiction(text: str) -> None:
     assert contradiction(text, 9) is None
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "이 답변은 5점입니다.",
+        "이 답변의 점수는 5점으로 정해졌습니다.",
+        "답변의 내용과 점수를 맞추지 않으면 점수가 5으로 줄어듭니다.",
+        "질문에 대한 답이 없기 때문에 점수를 5점으로 줍니다.",
+        "10점 만점에 5점입니다.",
+        "사례가 있어 5점을 드립니다.",
+        "This answer gets a score of 5.",
+        "The answer scored 5 of 10.",
+    ],
+)
+@pytest.mark.parametrize("score", [4, 5, 6, 7])
+def test_another_number_than_the_score_contradicts_it(text: str, score: int) -> None:
+    assert bool(contradiction(text, score)) == bool(contradictions(text, score)) == (score != 5)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "고객 만족도를 3점에서 5점으로 올린 과정을 설명했습니다.",
+        "성능 점수를 2점에서 9점으로 올렸습니다.",
+        "지연을 3.5초로 줄인 점을 짚었습니다.",
+        "10점 만점에 가까운 만족도를 얻은 경험이 있습니다.",
+        "한 점을 더 설명하면 좋습니다.",
+    ],
+)
+def test_numbers_of_which_the_candidate_tells_are_no_score(text: str) -> None:
+    assert contradiction(text, 7) is None
+
+
 def test_words_taken_back_do_not_hide_other_words_that_stand() -> None:
     assert contradiction("틀린 내용은 없습니다. 다만 근거가 매우 부족합니다.", 9)
 
