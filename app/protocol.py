@@ -263,11 +263,15 @@ class GuardedProtocol(HttpToolsProtocol):
         super().pause_writing()
         self._sent()
         self._sending = self.loop.call_later(self.limits.send, self._cut, "reads nothing")
+        if isinstance(self.cycle, Standing):
+            self.cycle.hold()
 
     def resume_writing(self) -> None:
         """It has read."""
         self._sent()
         super().resume_writing()
+        if isinstance(self.cycle, Standing):
+            self.cycle.go_on()
 
     def _write_event(self, data: bytes) -> bool:
         """See ``Client.write``; the awaited way is left to what has to wait: its turn, or a slow reader."""

@@ -10,8 +10,11 @@ from uvicorn.server import ServerState
 from app.api.at_once import Offer
 from app.api.browsers import NO_SNIFFING
 from app.api.client import Begun
+from app.api.lean import EVENTS
 
-_JSON = b"content-type: application/json\r\n%b: %b\r\n" % NO_SNIFFING
+_SAFE = b"%b: %b\r\n" % NO_SNIFFING
+_JSON = b"content-type: application/json\r\n"
+_STREAM = b"".join([b"%b: %b\r\n" % header for header in EVENTS]) + b"transfer-encoding: chunked\r\n"
 _CLOSE = b"connection: close\r\n"
 
 
@@ -22,13 +25,13 @@ class Heads:
 
     def __init__(self) -> None:
         self._seen: Sequence[tuple[bytes, bytes]] = ()
-        self._bytes = _JSON
+        self._bytes = _SAFE
 
     def of(self, default: Sequence[tuple[bytes, bytes]]) -> bytes:
         """``default`` and ours."""
         if default is not self._seen:
             self._seen = default
-            self._bytes = b"".join([b"%b: %b\r\n" % header for header in default]) + _JSON
+            self._bytes = b"".join([b"%b: %b\r\n" % header for header in default]) + _SAFE
         return self._bytes
 
 
@@ -103,18 +106,53 @@ class Standing:
     def _send(self, status: bytes, further: bytes, content: bytes, request_id: str, *, close: bool) -> None:
         connection = self._connection
         connection.transport.write(
-            b"HTTP/1.1 %b\r\n%b%bcontent-length: %d\r\nx-request-id: %b\r\n\r\n%b"
+            b"HTTP/1.1 %b\r\n%b%b%bcontent-length: %d\r\nx-request-id: %b\r\n\r\n%b"
             % (
                 status,
                 connection.heads.of(connection.server_state.default_headers),
+                _JSON,
                 further,
                 len(content),
                 request_id.encode(),
                 content,
             )
         )
+        self.response_started = True
+        self._done(close=close)
+
+    def begin(self, events: bytes, request_id: str, *, close: bool) -> None:
+        """Begin a stream of server-sent events, with status 200, by its first."""
+        connection = self._connection
+        self.response_started = True
+        if close:
+            self.keep_alive = False
+        connection.transport.write(
+            b"HTTP/1.1 200 OK\r\n%b%b%bx-request-id: %b\r\n\r\n%b"
+            % (
+                connection.heads.of(connection.server_state.default_headers),
+                _STREAM,
+                b"" if self.keep_alive else _CLOSE,
+                request_id.encode(),
+                _chunk(events),
+            )
+        )
+        self.body = b""  # nobody else will answer
+
+    def more(self, events: bytes) -> None:
+        """Send the next ones."""
+        if not self._connection.transport.is_closing():
+            self._connection.transport.write(_chunk(events))
+
+    def end(self, events: bytes) -> None:
+        """Send the last ones."""
+        if not self._connection.transport.is_closing():
+            self._connection.transport.write(_chunk(events) + b"0\r\n\r\n")
+        self._done(close=not self.keep_alive)
+
+    def _done(self, *, close: bool) -> None:
+        connection = self._connection
         connection.tasks.discard(self)  # type: ignore[arg-type]  it stands for a task
-        self._over = self.response_started = self.response_complete = True
+        self._over = self.response_complete = True
         if close:
             connection.transport.close()
         connection.on_response_complete()
@@ -144,3 +182,18 @@ class Standing:
             self._over = True
             self._connection.tasks.discard(self)  # type: ignore[arg-type]  it stands for a task
             self.offer.left()
+
+    def hold(self) -> None:
+        """The client reads more slowly than it is written to."""
+        if not self._over:
+            self.offer.hold()
+
+    def go_on(self) -> None:
+        """It has read."""
+        if not self._over:
+            self.offer.go_on()
+
+
+def _chunk(data: bytes) -> bytes:
+    """One of a body that is sent in chunks."""
+    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""

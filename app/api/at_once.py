@@ -1,10 +1,11 @@
-"""Plain chats that are answered without a task: see ``PlainAnswers``. Only our own server offers requests to it.
+"""Chats that are answered without a task: see ``PlainAnswers``. Only our own server offers requests to it.
 
 A request is taken if all is as it nearly always is. Whatever is not, what is refused, what fails and whoever has to
 wait goes the awaited way, through the middleware and the routes, which remain the one place where that is decided.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -12,13 +13,17 @@ from pydantic_core import to_json
 
 from app.api.client import Begun
 from app.api.deps import Services
+from app.api.errors import error_event
 from app.api.lean import TIMEOUT, asked_timeout
-from app.api.middleware import shutting_down
+from app.api.middleware import SHUTTING_DOWN, shutting_down
+from app.api.words import Words
 from app.core.completion import Completion
 from app.core.drain import Drain
+from app.core.engine_events import TokenReader
+from app.core.flowing_answer import FlowingAnswer
 from app.core.generation import Generation, Priority
 from app.core.plain_answers import PlainAnswer
-from app.errors import EngineFailure, InvalidField
+from app.errors import EngineFailure, InvalidField, ServiceError
 from app.tasks.chat import refuse_aborted
 from app.telemetry.observer import REQUEST_ID, Observer
 from app.telemetry.record import RequestRecord
@@ -31,25 +36,49 @@ _DIGITS = 6  # of a length that is worth a look
 _UNUSUAL = frozenset({b"expect", b"transfer-encoding", b"content-encoding", b"upgrade", b"origin"})
 
 
+class Asked(NamedTuple):
+    """What a request asks.
+
+    Attributes:
+        generation: Of the engine.
+        words: Of a stream; None: a whole answer is wanted.
+    """
+
+    generation: Generation
+    words: Words | None = None
+
+
 class PlainRoute(NamedTuple):
     """A route as this way sees it.
 
     Attributes:
         path: Where it is.
-        asked: A body -> what is asked of the engine; None: not this way.
+        asked: A body, the services and the request's id -> what is asked; None: not this way.
         told: The services, a request's id and its answer -> the body of the response.
     """
 
     path: str
-    asked: Callable[[bytes | bytearray, Services], Generation | None]
+    asked: Callable[[bytes | bytearray, Services, str], Asked | None]
     told: Callable[[Services, str, Completion], bytes]
 
 
 class Reply(Protocol):
-    """How the server lets a request be answered that was taken; one of these, once."""
+    """How the server lets a request be answered that was taken: one of these, once; or ``begin``, ``more``, ``end``."""
 
     def answer(self, content: bytes, request_id: str, *, close: bool) -> None:
         """Send JSON with status 200; ``close``: the connection is not kept."""
+        ...
+
+    def begin(self, events: bytes, request_id: str, *, close: bool) -> None:
+        """Begin a stream of server-sent events, with status 200, by its first."""
+        ...
+
+    def more(self, events: bytes) -> None:
+        """Send the next ones."""
+        ...
+
+    def end(self, events: bytes) -> None:
+        """Send the last ones."""
         ...
 
     def refuse(self, status: int, headers: Mapping[str, str], content: bytes, request_id: str) -> None:
@@ -112,9 +141,20 @@ class Offer:
         headers: Of the request.
     """
 
-    __slots__ = ("_answer", "_key_name", "_lane", "_record", "_reply", "_route", "_services", "_timeout", "headers")
+    __slots__ = (
+        "_answer",
+        "_key_name",
+        "_lane",
+        "_record",
+        "_reply",
+        "_route",
+        "_services",
+        "_timeout",
+        "_words",
+        "headers",
+    )
 
-    _answer: PlainAnswer
+    _answer: PlainAnswer | FlowingAnswer
     _reply: Reply
 
     def __init__(
@@ -133,6 +173,7 @@ class Offer:
         self._timeout = timeout
         self._key_name = key_name
         self._record = record
+        self._words: Words | None = None
         self.headers = headers
 
     @property
@@ -143,21 +184,26 @@ class Offer:
     def take(self, body: bytes | bytearray, reply: Reply) -> Begun | None:
         """Begin to answer; or what the awaited way, which has to answer then, need not find out again."""
         services, record = self._services, self._record
-        if not services.engine.plain.possible(Priority.CHAT):
+        plain = services.engine.plain
+        if not plain.possible(Priority.CHAT):
             return Begun(record)
         try:
             timeout = None if self._timeout is None else asked_timeout(self._timeout)
         except InvalidField:
             return Begun(record)
-        generation = self._route.asked(body, services)
-        if generation is None:
+        asked = self._route.asked(body, services, record.id)
+        if asked is None:
             return Begun(record)
         deadline = services.timeouts.deadline(record.arrived, timeout, record=record)
-        answer = services.engine.plain.begin(generation, deadline, record, self._told)
+        if asked.words is None:
+            answer = plain.begin(asked.generation, deadline, record, self._told)
+        else:
+            answer = FlowingAnswer.begin(plain, asked.generation, deadline, record, self)
         if answer is None:
             return Begun(record)
         self._answer = answer
         self._reply = reply
+        self._words = asked.words
         return None
 
     def _told(self, outcome: Completion | Exception | None) -> None:
@@ -177,6 +223,74 @@ class Offer:
         reply.answer(content, record.id, close=self._lane.drain.draining)
         self._lane.observer.end(record, self._key_name)
 
+    # As a Hearer
+    def heard(self, texts: list[bytes]) -> None:
+        """More of a stream's text has come."""
+        words = self._words
+        if words is None:
+            return
+        if self._begun:
+            self._reply.more(words.told(texts))
+        else:
+            self._begin(words.head + words.told(texts))
+        words.sent(texts)
+
+    def over(self, said: TokenReader) -> None:
+        """All of a stream has been said."""
+        words = self._words
+        try:
+            refuse_aborted(said.finish)
+        except EngineFailure as error:
+            self.failed(error)
+            return
+        if words is None:
+            return
+        if not self._begun:
+            self._begin(words.head)
+        self._end(words.last(said))
+
+    def failed(self, error: ServiceError | None) -> None:
+        """A stream has failed; before its first text the awaited way knows what to do."""
+        if self._begun and error is not None:
+            self._end(self._event_of(error))
+            return
+        reply = self._reply
+        del self._reply, self._answer  # they know us: garbage that only a collection would find
+        reply.await_answer(Begun(self._record, error))
+
+    def _end(self, events: bytes) -> None:
+        reply = self._reply
+        del self._reply, self._answer
+        reply.end(events)
+        self._lane.observer.end(self._record, self._key_name)
+
+    @property
+    def _begun(self) -> bool:
+        return self._record.status == _OK
+
+    def _begin(self, events: bytes) -> None:
+        self._record.status = _OK
+        self._reply.begin(events, self._record.id, close=self._lane.drain.draining)
+
+    def _event_of(self, error: ServiceError) -> bytes:
+        """The last event of a stream that fails; ``error_event`` notes it in the current record, so it is ours."""
+        return copy_context().run(self._noted_event, error)
+
+    def _noted_event(self, error: ServiceError) -> bytes:
+        self._record.enter()
+        return error_event(self.path, error, self._record.id)
+
+    # As told by the server
+    def hold(self) -> None:
+        """Its client reads more slowly than a stream is written."""
+        if isinstance(self._answer, FlowingAnswer):
+            self._answer.hold()
+
+    def go_on(self) -> None:
+        """It has read."""
+        if isinstance(self._answer, FlowingAnswer):
+            self._answer.go_on()
+
     def dropped(self) -> None:
         """Its client has left before the body was whole."""
         self._lane.observer.end(self._record, self._key_name)
@@ -184,12 +298,17 @@ class Offer:
     def left(self) -> None:
         """Its client has left."""
         self._answer.cancel()
+        del self._reply, self._answer
         self._lane.observer.end(self._record, self._key_name)
 
     def shut_down(self) -> None:
         """The server is shutting down and out of patience."""
         self._answer.cancel()
-        record = self._record
-        content, record.status, headers = shutting_down(record.id)
-        self._reply.refuse(record.status, headers, to_json(content), record.id)
+        record, reply = self._record, self._reply
+        del self._reply, self._answer
+        if self._begun:
+            reply.end(self._event_of(SHUTTING_DOWN))
+        else:
+            content, record.status, headers = shutting_down(record.id)
+            reply.refuse(record.status, headers, to_json(content), record.id)
         self._lane.observer.end(record, self._key_name)

@@ -1,19 +1,17 @@
 """POST /api/chat/completions."""
 
-from collections.abc import AsyncGenerator
-
 from fastapi import APIRouter
 from pydantic import ValidationError
 
-from app.api.at_once import PlainRoute
+from app.api.at_once import Asked, PlainRoute
 from app.api.deps import Services
-from app.api.lean import Call, CallDep, ProtectedChatRoute
+from app.api.lean import CallDep, ProtectedChatRoute
+from app.api.words import Said, events_of
 from app.core.completion import Completion
-from app.core.generation import Generation, Usage
+from app.core.generation import Usage
 from app.schemas.chat import ChatRequest, ChatResponse
 from app.schemas.common import ERRORS
 from app.tasks import chat
-from app.tasks.chat import ChatStream
 
 router = APIRouter(route_class=ProtectedChatRoute, prefix="/api/chat", tags=["chat"])
 
@@ -37,50 +35,46 @@ async def completions(body: ChatRequest, call: CallDep) -> None:
         call.spent(answer.usage.total_tokens)
         await call.answer(_whole(services, call.request_id, answer))
         return
-    opened = chat.stream(services.engine, services.chat.generation(body), deadline)
+    opened = chat.stream(services.engine, services.chat.generation(body), deadline, call.earlier)
     del body  # see LLMEngine.open
     async with opened as answering:
-        await call.stream(_events(answering, call))
+        await call.stream(events_of(answering, _Events(), call))
 
 
-def _plain(body: bytes | bytearray, services: Services) -> Generation | None:
-    """What is asked by a request for one whole answer; None: it is something else."""
+def _asked(body: bytes | bytearray, services: Services, _: str) -> Asked | None:
     try:
         asked = ChatRequest.__pydantic_validator__.validate_json(body)
     except ValidationError:
         return None
-    return None if asked.stream else services.chat.generation(asked)
+    return Asked(services.chat.generation(asked), _Events() if asked.stream else None)
 
 
 def _whole(_: Services, __: str, answer: Completion) -> bytes:
     return _response(answer.literal, answer.usage)
 
 
-AT_ONCE = PlainRoute("/api/chat/completions", _plain, _whole)
+AT_ONCE = PlainRoute("/api/chat/completions", _asked, _whole)
 
 
-async def _events(answer: ChatStream, call: Call) -> AsyncGenerator[bytes, None]:
-    said = bytearray(b'"')  # not the pieces: a thousand of a few bytes each take 50 KB
+class _Events:
+    """See ``Words``."""
 
-    def tell(pieces: list[bytes]) -> bool:
-        sent = call.write(_told(pieces))
-        if sent:
-            for piece in pieces:
-                said.extend(piece[1:-1])
-        return sent
+    __slots__ = ("_said",)
+    head = b""
 
-    while (pieces := await answer.more()) is not None:
+    def __init__(self) -> None:
+        self._said = bytearray(b'"')  # not the pieces: a thousand of a few bytes each take 50 KB
+
+    def told(self, pieces: list[bytes]) -> bytes:
+        return b"".join([b'event: delta\ndata: {"content":%b}\n\n' % piece for piece in pieces])
+
+    def sent(self, pieces: list[bytes]) -> None:
         for piece in pieces:
-            said.extend(piece[1:-1])
-        yield _told(pieces)
-        await answer.pump(tell)
-    call.spent(answer.usage.total_tokens)
-    said.extend(b'"')
-    yield b"event: result\ndata: %b\n\n" % _response(said, answer.usage)
+            self._said += piece[1:-1]
 
-
-def _told(pieces: list[bytes]) -> bytes:
-    return b"".join([b'event: delta\ndata: {"content":%b}\n\n' % piece for piece in pieces])
+    def last(self, said: Said) -> bytes:
+        self._said += b'"'
+        return b"event: result\ndata: %b\n\n" % _response(self._said, said.usage)
 
 
 def _response(content: bytes | bytearray, usage: Usage) -> bytes:

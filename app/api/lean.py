@@ -28,11 +28,12 @@ from app.errors import MalformedBody, ServiceError
 TIMEOUT = b"x-request-timeout"
 _ASKED: TypeAdapter[float | None] = TypeAdapter(AskedTimeout)
 _JSON = (b"content-type", b"application/json")
-_EVENTS = [
+EVENTS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),  # proxies must not collect a stream before they pass it on
 ]
+"""Headers of a stream."""
 
 
 class Call:
@@ -95,7 +96,7 @@ class Call:
         """Send server-sent events as they come. One that fails raises: ``LeanRoute`` then ends the stream."""
         send = self._send
         self.started = True
-        await send({"type": "http.response.start", "status": 200, "headers": list(_EVENTS)})
+        await send({"type": "http.response.start", "status": 200, "headers": list(EVENTS)})
         async with aclosing(events):
             async for event in events:
                 await send({"type": "http.response.body", "body": event, "more_body": True})

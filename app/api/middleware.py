@@ -23,7 +23,7 @@ from app.telemetry.record import CLIENT_CLOSED_REQUEST, RequestRecord
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 
 _JSON = b"application/json"
-_SHUTTING_DOWN = NotReady("The service is shutting down. Repeat the call.", retry_after=1)
+SHUTTING_DOWN = NotReady("The service is shutting down. Repeat the call.", retry_after=1)
 
 
 class RequestContext:
@@ -68,7 +68,7 @@ class RequestContext:
             if record.status == CLIENT_CLOSED_REQUEST:
                 await JSONResponse(*shutting_down(request_id))(scope, receive, send_with_id)
             elif streaming:
-                event = error_event(scope["path"], _SHUTTING_DOWN, request_id)
+                event = error_event(scope["path"], SHUTTING_DOWN, request_id)
                 await send({"type": "http.response.body", "body": event, "more_body": False})
             if not self._drain.draining:
                 raise
@@ -84,7 +84,7 @@ class RequestContext:
 
 def shutting_down(request_id: str) -> tuple[dict[str, Any], int, dict[str, str]]:
     """The answer to a request for which the server ran out of patience: its body, status and further headers."""
-    return error_body(_SHUTTING_DOWN, request_id), HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "1"}
+    return error_body(SHUTTING_DOWN, request_id), HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "1"}
 
 
 class CancelOnDisconnect:

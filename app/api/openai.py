@@ -1,18 +1,18 @@
 """The OpenAI-compatible routes: POST /v1/chat/completions and GET /v1/models."""
 
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter
 from pydantic import TypeAdapter, ValidationError
 
-from app.api.at_once import PlainRoute
+from app.api.at_once import Asked, PlainRoute
 from app.api.deps import Services, ServicesDep
-from app.api.lean import Call, CallDep, ProtectedChatRoute
+from app.api.lean import CallDep, ProtectedChatRoute
 from app.api.sse import sse_data
+from app.api.words import Said, events_of
 from app.core.completion import Completion
-from app.core.generation import Generation
 from app.schemas.openai import (
     OPENAI_ERRORS,
     ChatCompletion,
@@ -24,7 +24,6 @@ from app.schemas.openai import (
     PlainChat,
 )
 from app.tasks import chat, openai
-from app.tasks.chat import ChatStream
 
 router = APIRouter(route_class=ProtectedChatRoute, prefix="/v1", tags=["OpenAI"])
 
@@ -73,58 +72,68 @@ async def chat_completions(body: ChatCompletionRequest, call: CallDep) -> None:
         call.spent(answer.usage.total_tokens)
         await call.answer(_whole(services, call.request_id, answer))
         return
-    envelope = openai.Envelope(f"chatcmpl-{call.request_id}", int(time.time()), services.engine.model)
-    chunks = _Chunks(envelope, include_usage=body.stream_options.include_usage)
-    opened = chat.stream(services.engine, openai.generation(body, services.chat), deadline)
+    chunks = _Chunks.of(services, call.request_id, include_usage=body.stream_options.include_usage)
+    opened = chat.stream(services.engine, openai.generation(body, services.chat), deadline, call.earlier)
     del body  # see LLMEngine.open
     async with opened as answering:
-        await call.stream(chunks.of(answering, call))
+        await call.stream(events_of(answering, chunks, call))
 
 
-def _plain(body: bytes | bytearray, services: Services) -> Generation | None:
-    """What is asked by a request in its plain form for one whole answer; None: it is something else."""
+def _asked(body: bytes | bytearray, services: Services, request_id: str) -> Asked | None:
+    """What is asked by a request in its plain form; None: it is something else."""
     try:
         asked = _PLAIN_FORM(body)
     except ValidationError:
         return None
-    if asked.get("stream", False) or asked["model"] != services.engine.model:
+    if asked["model"] != services.engine.model:
         return None
-    return openai.plain_generation(asked, services.chat)
+    generation = openai.plain_generation(asked, services.chat)
+    if not asked.get("stream", False):
+        return Asked(generation)
+    include_usage = asked.get("stream_options", {}).get("include_usage", False)
+    return Asked(generation, _Chunks.of(services, request_id, include_usage=include_usage))
 
 
 def _whole(services: Services, request_id: str, answer: Completion) -> bytes:
     return openai.completion(request_id, services.engine.model, answer)
 
 
-AT_ONCE = PlainRoute("/v1/chat/completions", _plain, _whole)
+AT_ONCE = PlainRoute("/v1/chat/completions", _asked, _whole)
 
 
 class _Chunks:
-    """The events of one stream."""
+    """See ``Words``: the role, the text in pieces, the finish reason, and the usage if asked for."""
+
+    __slots__ = ("_after", "_before", "_envelope", "_include_usage")
 
     def __init__(self, envelope: openai.Envelope, *, include_usage: bool) -> None:
         self._envelope = envelope
         self._include_usage = include_usage
+        self._before, _, self._after = self._chunk({"content": ""}).rpartition(b'""')
 
-    async def of(self, answer: ChatStream, call: Call) -> AsyncGenerator[bytes, None]:
-        """The role, the text in pieces, the finish reason, and the usage if asked for."""
-        before, _, after = self._chunk({"content": ""}).rpartition(b'""')
-        head = self._chunk({"role": "assistant", "content": ""})
+    @classmethod
+    def of(cls, services: Services, request_id: str, *, include_usage: bool) -> "_Chunks":
+        """Those of a request that has come just now."""
+        envelope = openai.Envelope(f"chatcmpl-{request_id}", int(time.time()), services.engine.model)
+        return cls(envelope, include_usage=include_usage)
 
-        def told(pieces: list[bytes]) -> bytes:
-            if len(pieces) == 1:
-                return before + pieces[0] + after
-            return b"".join([before + piece + after for piece in pieces])
+    @property
+    def head(self) -> bytes:
+        return self._chunk({"role": "assistant", "content": ""})
 
-        while (pieces := await answer.more()) is not None:
-            yield head + told(pieces)
-            head = b""
-            await answer.pump(lambda more: call.write(told(more)))
-        call.spent(answer.usage.total_tokens)
-        last = head + self._chunk({}, openai.finish_of(answer.finish))
+    def told(self, pieces: list[bytes]) -> bytes:
+        if len(pieces) == 1:
+            return self._before + pieces[0] + self._after
+        return b"".join([self._before + piece + self._after for piece in pieces])
+
+    def sent(self, pieces: list[bytes]) -> None:
+        """Nothing is kept of them."""
+
+    def last(self, said: Said) -> bytes:
+        last = self._chunk({}, openai.finish_of(said.finish))
         if self._include_usage:
-            last += sse_data(self._envelope.usage_chunk(answer.usage))
-        yield last + b"data: [DONE]\n\n"
+            last += sse_data(self._envelope.usage_chunk(said.usage))
+        return last + b"data: [DONE]\n\n"
 
     def _chunk(self, delta: Delta, finish: FinishReason | None = None) -> bytes:
         return sse_data(self._envelope.chunk(delta, finish, include_usage=self._include_usage))

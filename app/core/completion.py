@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 from pydantic_core import from_json, to_json
 
 from app.core.engine_errors import refused
+from app.core.engine_events import LITERAL, finish_of, is_utf8, likeliest, nonsense
 from app.core.generation import FinishReason, Usage
 from app.core.thinking import ThoughtFilter
-from app.core.token_stream import LITERAL, finish_of, is_utf8, likeliest, nonsense
 from app.engines.profiles import EngineProfile
 from app.errors import EngineFailure, ServiceError
 

@@ -82,7 +82,10 @@ class Connection(asyncio.Protocol):
             self._fail(f"not HTTP: {error}")
             self.close()
         if self._told is not None and not self.complete and self._failure is None:
-            if self._buffered > LONGEST:
+            if self._take is not None:
+                if self._chunks:
+                    self._hand_out(self._take)
+            elif self._buffered > LONGEST:
                 self._fail(f"answer longer than {LONGEST} bytes")
                 self.close()
             return
@@ -154,8 +157,28 @@ class Connection(asyncio.Protocol):
         self.send(request, limit)
         self._told = told
 
+    def flow(self, request: bytes, take: Callable[[bytes], bool], told: Callable[[], None]) -> None:
+        """Start an exchange; the event loop hands the bytes of its answer to ``take`` and calls ``told`` at its end.
+
+        Args:
+            request: What is asked.
+            take: Is handed the bytes as they come, once ``status`` is known; returns True.
+            told: See ``ask``.
+        """
+        self.send(request, None)
+        self._take, self._told = take, told
+
+    def hold(self) -> None:
+        """Hand out nothing more until ``go_on``; the engine finds that it can send no more."""
+        if self._transport is not None:
+            self._pause(self._transport)
+
+    def go_on(self) -> None:
+        """See ``hold``."""
+        self._resume()
+
     def whole(self) -> bytes:
-        """The body of a whole answer.
+        """The body of a whole answer; of one that was handed out, nothing.
 
         Raises:
             TimedOut: it was not whole within the limit.
@@ -230,7 +253,7 @@ class Connection(asyncio.Protocol):
 
     def end(self) -> None:
         """The exchange is over; its time no longer counts."""
-        self._told = None
+        self._told = self._take = None
         self._limit.give_up()
 
     def _expire(self) -> None:

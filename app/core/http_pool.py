@@ -142,7 +142,7 @@ class HttpPool:
             except TransportError as error:
                 if not error.before_response or isinstance(error, TimedOut):
                     raise
-        connection = await self._connect(address, limit)
+        connection = await self.connect(address, limit)
         left = None if limit is None else limit - (time.monotonic() - started)
         return connection, await self._send(connection, request, left)
 
@@ -155,7 +155,12 @@ class HttpPool:
             connection.close()
             raise
 
-    async def _connect(self, address: Address, limit: float | None) -> Connection:
+    async def connect(self, address: Address, limit: float | None = None) -> Connection:
+        """A new connection; ``put_back`` must follow.
+
+        Raises:
+            TransportError: none within ``limit`` seconds.
+        """
         loop = asyncio.get_running_loop()
         patience = self._connect_timeout if limit is None else min(limit, self._connect_timeout)
         try:

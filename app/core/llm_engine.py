@@ -16,6 +16,7 @@ from app.core.admission import Admission
 from app.core.completion import Completion, Pace, read_completion
 from app.core.deadline import Deadline
 from app.core.engine_errors import broken_exchange
+from app.core.engine_events import silence
 from app.core.generation import Generation, Message, Priority
 from app.core.health import EngineMonitor
 from app.core.http_pool import Exchange, HttpPool
@@ -24,7 +25,7 @@ from app.core.plain_answers import PlainAnswers, refusal_in
 from app.core.prefixes import Prefixes
 from app.core.retry import Retrier, RetryPolicy
 from app.core.slot_copies import SlotCopies
-from app.core.token_stream import TokenStream, silence
+from app.core.token_stream import TokenStream
 from app.core.transport_errors import NoConnection, TimedOut, TransportError
 from app.core.watch import Watch
 from app.core.wire import Wire
@@ -145,7 +146,7 @@ class LLMEngine:
         admission: Who may run now.
         stall: Seconds of silence in the middle of an answer that count as a failure.
         retrier, load: What repeats calls to the engine, and what it says of its own load.
-        plain: Makes plain answers where there is nothing to wait for.
+        plain: Makes answers without a task where there is nothing to wait for.
         stops_by_name: Whether a generation can be stopped by its name, whatever becomes of its connection.
     """
 
@@ -196,6 +197,7 @@ class LLMEngine:
             monitor=self.monitor,
             pace=self._pace,
             aborter=self._aborter,
+            stall=self.stall,
         )
 
     def admit(self, priority: Priority, deadline: Deadline, earlier: ServiceError | None = None) -> "_Admitted":

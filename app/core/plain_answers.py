@@ -1,13 +1,16 @@
-"""Plain answers without a task: asked for and read in the event loop's own callbacks, if there is nothing to wait for.
+"""Answers without a task: asked for and read in the event loop's own callbacks, if there is nothing to wait for.
 
 A task, and each coroutine that it runs through, costs a plain chat more than all that is done with its words. So the
 first try at an answer, which nearly always is the only one, does without, as long as there is a place, a connection and
 an engine that is well. Whatever else happens is left to the awaited way (``LLMEngine.admit``), which knows it all.
+Whole answers are made here, those that are told while they are written in ``flowing_answer``.
 """
 
+import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 from pydantic_core import from_json
@@ -17,12 +20,12 @@ from app.core.admission import Admission, Holder
 from app.core.completion import Completion, Pace, read_completion
 from app.core.deadline import Deadline
 from app.core.engine_errors import broken_exchange, refused
+from app.core.engine_events import silence
 from app.core.generation import Generation, Priority
 from app.core.health import EngineMonitor
 from app.core.http_connection import Connection
 from app.core.http_pool import HttpPool, beginning
 from app.core.retry import Retrier, refusal, served_in_spite_of
-from app.core.token_stream import silence
 from app.core.transport_errors import TimedOut, TransportError
 from app.core.watch import Watch
 from app.core.wire import Wire
@@ -41,7 +44,11 @@ Told = Callable[[Completion | Exception | None], None]
 
 @dataclass(frozen=True, slots=True)
 class PlainAnswers:
-    """What a plain answer of one engine is made with; parts of its ``LLMEngine``."""
+    """What the answers of one engine are made with; parts of its ``LLMEngine``.
+
+    Attributes:
+        stall: Seconds of silence in the middle of an answer that count as a failure.
+    """
 
     host: EngineHost
     profile: EngineProfile
@@ -54,7 +61,9 @@ class PlainAnswers:
     monitor: EngineMonitor
     pace: Pace
     aborter: Aborter
+    stall: float
     _beginnings: dict[Address, bytes] = field(default_factory=dict[Address, bytes])
+    _background: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
 
     def possible(self, priority: Priority) -> bool:
         """Whether it is worth asking this way now."""
@@ -93,8 +102,23 @@ class PlainAnswers:
         answer.ask(generation, deadline, record)
         return answer
 
-    def beginning(self, address: Address) -> bytes:
-        """What all requests to ``address`` begin with."""
+    def request(self, address: Address, request_id: str, body: bytes) -> bytes:
+        """What is sent to ``address``."""
+        length = len(body)
+        return b"%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n%b" % (
+            self._beginning(address),
+            request_id.encode(),
+            length,
+            body,
+        )
+
+    def in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do ``work``, which nobody waits for."""
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    def _beginning(self, address: Address) -> bytes:
         known = self._beginnings.get(address)
         if known is None:
             self._beginnings.clear()
@@ -122,12 +146,8 @@ class PlainAnswer:
         body = kit.wire.body(generation, watch.name, stream=False)
         left, patience = deadline.expires_at - self._holder.since, kit.pace.patience(generation.max_tokens)
         self._in_time = left > patience
-        head = b"%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n" % (
-            kit.beginning(self._address),
-            record.id.encode(),
-            len(body),
-        )
-        self._connection.ask(head + body, min(left, patience), self._over)
+        request = kit.request(self._address, record.id, body)
+        self._connection.ask(request, min(left, patience), self._over)
 
     def cancel(self) -> None:
         """Nobody wants it any more: the engine stops, the place is free."""

@@ -149,11 +149,11 @@ class Retrier:
         return Begun(self, open_call, deadline, earlier)
 
     def begun_now(self) -> None:
-        """For ``PlainAnswers`` only: a call begins while the breaker is closed; ``ended`` must follow."""
+        """For answers without a task only: a call begins while the breaker is closed; ``ended`` must follow."""
         self._budget.begun(asked=True)
 
     def ended(self, served: bool | None, *, probe: bool, refused: bool = False) -> None:  # noqa: FBT001
-        """For ``Begun`` only: a call is over."""
+        """For ``Begun`` and answers without a task only: a call is over."""
         self.breaker.end(served, probe=probe)
         self._budget.ended(served=False if refused else served)
 

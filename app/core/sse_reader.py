@@ -8,6 +8,8 @@ _MAX_EVENT = 1024 * 1024
 class SseReader:
     """Collects bytes and hands out the ``data`` of each complete event (engines send one data line per event)."""
 
+    __slots__ = ("_rest",)
+
     def __init__(self) -> None:
         self._rest = b""
 

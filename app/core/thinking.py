@@ -13,6 +13,8 @@ class ThoughtFilter:
         through: Whether the beginning is over: from here on every piece is passed on as it is.
     """
 
+    __slots__ = ("_after", "_held", "_inside", "through")
+
     def __init__(self) -> None:
         self._held = ""
         self._inside = False

@@ -186,6 +186,14 @@ class PlainMessage(TypedDict):
     content: _Words
 
 
+class PlainStreamOptions(TypedDict):
+    """``StreamOptions`` in a plain request."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    include_usage: NotRequired[bool]
+
+
 class PlainChat(TypedDict):
     """A request as most are: what it accepts, ``ChatCompletionRequest`` accepts and understands the same way.
 
@@ -201,6 +209,7 @@ class PlainChat(TypedDict):
     max_tokens: NotRequired[_Tokens]
     max_completion_tokens: NotRequired[_Tokens]
     stream: NotRequired[bool]
+    stream_options: NotRequired[PlainStreamOptions]
 
 
 class CachedTokens(BaseModel):

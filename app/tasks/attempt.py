@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.core.deadline import Deadline
+from app.core.engine_events import decoded
 from app.core.generation import Generation, Usage
 from app.core.llm_engine import Slot
 from app.core.partial_json import PartialEvent, PartialJson
 from app.core.runaway import RunawayWatch
-from app.core.token_stream import TokenStream, decoded
+from app.core.token_stream import TokenStream
 from app.errors import EngineFailure
 from app.tasks.shape import Shape
 

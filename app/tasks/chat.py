@@ -1,14 +1,14 @@
 """Plain chat: the caller's messages, free text back."""
 
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from app.core.completion import Completion
 from app.core.deadline import Deadline
 from app.core.defuse import defuse
 from app.core.generation import FinishReason, Generation, Message, Priority, Sampling, Usage
-from app.core.llm_engine import LLMEngine
+from app.core.llm_engine import LLMEngine, Slot
 from app.core.retry import lost, refusal
 from app.core.token_stream import TokenStream
 from app.errors import EngineFailure, ServiceError
@@ -128,17 +128,39 @@ class ChatStream:
 
 
 @asynccontextmanager
-async def stream(engine: LLMEngine, generation: Generation, deadline: Deadline) -> AsyncGenerator[ChatStream, None]:
+async def stream(
+    engine: LLMEngine, generation: Generation, deadline: Deadline, earlier: Exception | None = None
+) -> AsyncGenerator[ChatStream, None]:
     """The answer as it arrives. Leaving the block before its end cancels it in the engine.
 
     Entering waits for the first text: whatever fails before it (a full queue, a prompt that is too long, an engine
-    that is gone) can still be answered with a clean refusal.
+    that is gone) can still be asked for once more, or answered with a clean refusal.
+
+    Args:
+        engine: Where it is asked for.
+        generation: What is asked.
+        deadline: Of the request.
+        earlier: See ``complete``; nobody has heard anything of that try.
 
     Raises:
         ServiceError: see ``LLMEngine.admit`` and ``Slot.stream``; also from ``ChatStream.more``.
     """
-    async with engine.admit(generation.priority, deadline) as slot, slot.stream(generation) as tokens:
+    failed = _repeatable(earlier)
+    async with engine.admit(generation.priority, deadline, failed) as slot, AsyncExitStack() as opened:
+        try:
+            answer = await opened.enter_async_context(_begun(slot, generation, again=failed is not None))
+        except EngineFailure:
+            if failed is not None and not _unheard(failed):
+                raise  # twice is enough
+            answer = await opened.enter_async_context(_begun(slot, generation, again=True))
         del generation  # see LLMEngine.open
+        yield answer
+
+
+@asynccontextmanager
+async def _begun(slot: Slot, generation: Generation, *, again: bool) -> AsyncGenerator[ChatStream, None]:
+    async with slot.stream(generation, again=again) as tokens:
+        del generation
         tokens.watch()
         first = await tokens.literals()
         if first is None:

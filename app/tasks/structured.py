@@ -16,10 +16,10 @@ import structlog
 from pydantic import BaseModel
 
 from app.core.deadline import Deadline
+from app.core.engine_events import decoded
 from app.core.generation import Generation, Message, Priority, Sampling, Usage
 from app.core.llm_engine import LLMEngine, Slot
 from app.core.prompt_builder import LANGUAGES, Contract, Language, build_messages, language_of
-from app.core.token_stream import decoded
 from app.core.tokens import estimate_tokens
 from app.errors import ServiceError
 from app.schemas.common import Meta, TokenUsage

@@ -1,7 +1,5 @@
 """A plain chat that is answered without a task is answered like any other, whatever becomes of it."""
 
-import json
-import re
 import signal
 import socket
 from collections.abc import Iterator
@@ -11,13 +9,9 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.api.chats import API, AWAITED, OPENAI, WORDS, ask, logged, read_all, request, service_of, shape, warm
 from tests.simulator.sim_harness import FAST, Simulator, running
 from tests.support.service import PLAIN, Service, wait_until
-
-API, OPENAI = "/api/chat/completions", "/v1/chat/completions"
-WORDS = [{"role": "user", "content": "인사해 주세요."}]
-# Requests from a page of another origin, like all that is unusual, are answered by a task; see app/api/at_once.py.
-AWAITED = {"Origin": "http://page.test"}
 
 
 @pytest.fixture
@@ -38,44 +32,6 @@ def unspent() -> Iterator[tuple[Service, Simulator]]:
     """A service that has not repeated anything yet, and its engine: there is a budget for that."""
     with running(FAST) as engine, service_of(engine) as service:
         yield warm(service), engine
-
-
-def service_of(engine: Simulator, **settings: str) -> Service:
-    where = {"SGLANG_HOST": "127.0.0.1", "SGLANG_PORT": str(engine.port), "MAX_MODEL_LEN": str(FAST["context_length"])}
-    return Service(environment={**where, **settings})
-
-
-def warm(service: Service) -> Service:
-    """Have two connections opened to the engine: one may be taken by a look at its health."""
-    service.wait_healthy()
-    with ThreadPoolExecutor(2) as pool:
-        assert all(answer.status_code == 200 for answer in pool.map(ask, [service] * 2, [API] * 2))
-    return service
-
-
-def ask(service: Service, path: str, **headers: str) -> httpx2.Response:
-    body = {"messages": WORDS, "max_tokens": 40}
-    if path == OPENAI:
-        body["model"] = httpx2.get(f"{service.url}/v1/models", verify=PLAIN).json()["data"][0]["id"]
-    return httpx2.post(f"{service.url}{path}", json=body, headers=headers, timeout=60, verify=PLAIN)
-
-
-def logged(service: Service, request_id: str) -> dict[str, Any]:
-    """The request's line in the access log."""
-    wait_until(lambda: f'"id":"{request_id}"' in service.text(), 5, "a line of the access log")
-    (line,) = [json.loads(line) for line in service.text().splitlines() if f'"id":"{request_id}"' in line]
-    return line
-
-
-def request(path: str, body: Any, *headers: str) -> bytes:
-    raw = json.dumps(body).encode()
-    lines = [f"POST {path} HTTP/1.1", "Host: x", "Content-Type: application/json", f"Content-Length: {len(raw)}"]
-    return "\r\n".join([*lines, *headers, "", ""]).encode() + raw
-
-
-def shape(text: str) -> str:
-    """JSON without its texts and numbers, but for the names of fields."""
-    return re.sub(r'(?<=:)"(?:[^"\\]|\\.)*"|\d+', "_", text)
 
 
 @pytest.mark.parametrize("path", [API, OPENAI])
@@ -247,10 +203,3 @@ def test_a_deadline_ends_it(service: Service, engine: Simulator) -> None:
     assert answer.status_code == 504
     assert "X-Request-Timeout" in answer.json()["error"]["message"]
     engine.wait(running=0)
-
-
-def read_all(connection: socket.socket) -> str:
-    parts: list[bytes] = []
-    while part := connection.recv(65536):
-        parts.append(part)
-    return b"".join(parts).decode()

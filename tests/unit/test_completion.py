@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic_core import from_json, to_json
 
 from app.core.completion import Pace, read_completion
-from app.core.token_stream import decoded
+from app.core.engine_events import decoded
 from app.engines.profiles import SGLANG
 from app.errors import EngineFailure, PromptTooLong, ServiceError
 

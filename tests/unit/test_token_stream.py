@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from app.core.engine_events import decoded
 from app.core.http_pool import HttpPool
-from app.core.token_stream import TokenStream, decoded
+from app.core.token_stream import TokenStream
 from app.engines.profiles import SGLANG
 from app.errors import EngineFailure, Overloaded
 from tests.unit.scripted_server import Peer, scripted

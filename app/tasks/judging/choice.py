@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from app.core.deadline import Deadline
+from app.core.engine_events import decoded
 from app.core.generation import Generation, Message, Priority, Sampling, Usage
 from app.core.llm_engine import Slot
-from app.core.token_stream import decoded
 from app.errors import ServiceError
 
 _ALTERNATIVES = 20  # likeliest tokens asked for: room for the legal ones among what the grammar forbids
