@@ -11,8 +11,7 @@ import pytest
 from app.schemas.chat import ChatResponse
 from app.schemas.feedback import FeedbackResponse
 from app.schemas.interview import InterviewStepResponse
-from app.schemas.report import ReportResponse
-from tests.support.prompts import feedback_prompt, has_hangul, report_prompt, step_prompt
+from tests.support.prompts import feedback_prompt, has_hangul, step_prompt
 from tests.support.service import Service, wait_until
 
 pytestmark = pytest.mark.timeout(300)
@@ -54,16 +53,6 @@ def test_a_step_says_something_unless_the_phase_ends(korean_service: Service) ->
     assert has_hangul(step.thought)
     assert step.message or step.action == "NEXT_PHASE"
     assert step.message is None or has_hangul(step.message)
-
-
-def test_a_report_judges_every_question(korean_service: Service) -> None:
-    answer = korean_service.post("/api/report", report_prompt(2))
-    assert answer.status_code == 200
-    report = ReportResponse.model_validate(answer.json())
-    scores = [question.score for question in report.question_feedbacks]
-    assert scores
-    assert report.overall_score == round(10 * sum(scores) / len(scores))
-    assert has_hangul(report.summary)
 
 
 def test_an_english_prompt_is_answered_in_english(korean_service: Service) -> None:
