@@ -78,7 +78,7 @@ class Settings(BaseSettings):
         "qwen2.5-coder-1.5b", min_length=1, description="내장 엔진의 모델: 이름 또는 GGUF 파일 경로"
     )
     models_dir: Path = Field(Path("models"), description="내장 모델을 두는 폴더")
-    max_concurrency: int = Field(0, ge=0, le=4096, description="엔진에 동시에 보내는 요청 수 (0: 엔진의 기본값)")
+    max_concurrency: int = Field(0, ge=0, le=16384, description="엔진에 동시에 보내는 요청 수 (0: 엔진의 기본값)")
     max_queue: int = Field(256, ge=0, le=100_000, description="차례를 기다리는 요청의 최대 수")
     max_wait: float = Field(
         0, ge=0, le=3600, allow_inf_nan=False, description="차례를 기다리는 최대 시간 (초; 0: 제한 시간까지)"

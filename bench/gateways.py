@@ -93,7 +93,7 @@ def _ours(port: int, engine: int) -> Mapping[str, str]:
         "SGLANG_HOST": "127.0.0.1",
         "SGLANG_PORT": str(engine),
         "MODEL_NAME": MODEL,
-        "MAX_CONCURRENCY": "4096",  # the engine is never the bottleneck here, so admission must not be
+        "MAX_CONCURRENCY": "8192",  # the engine is never the bottleneck here, so admission must not be
         "MAX_QUEUE": "20000",
         "MAX_CONNECTIONS": "20000",
         "SCORE_MEMORY_SECONDS": "0",  # all requests are about one answer: each is to be measured

@@ -35,7 +35,7 @@ WRONG = [
     ("REQUEST_TIMEOUT", "inf", "finite"),
     ("ENGINE", "vllm", "'sglang' or 'embedded'"),
     ("MAX_CONCURRENCY", "-1", "0"),
-    ("MAX_CONCURRENCY", "4097", "4096"),
+    ("MAX_CONCURRENCY", "16385", "16384"),
     ("MAX_QUEUE", "-1", "0"),
     ("MAX_QUEUE", "100001", "100000"),
     ("MAX_BODY_BYTES", "1023", "1024"),
