@@ -154,7 +154,6 @@ class Offer:
         "headers",
     )
 
-    _answer: PlainAnswer | FlowingAnswer
     _reply: Reply
 
     def __init__(
@@ -174,6 +173,7 @@ class Offer:
         self._key_name = key_name
         self._record = record
         self._words: Words | None = None
+        self._answer: PlainAnswer | FlowingAnswer | None = None
         self.headers = headers
 
     @property
@@ -208,8 +208,7 @@ class Offer:
 
     def _told(self, outcome: Completion | Exception | None) -> None:
         """The engine has answered, or failed; see ``Told``."""
-        record, reply = self._record, self._reply
-        del self._reply, self._answer  # they know us: garbage that only a collection would find
+        record, reply = self._record, self._let_go()
         if not isinstance(outcome, Completion):
             reply.await_answer(Begun(record, outcome))
             return
@@ -254,15 +253,17 @@ class Offer:
         if self._begun and error is not None:
             self._end(self._event_of(error))
             return
-        reply = self._reply
-        del self._reply, self._answer  # they know us: garbage that only a collection would find
-        reply.await_answer(Begun(self._record, error))
+        self._let_go().await_answer(Begun(self._record, error))
 
     def _end(self, events: bytes) -> None:
-        reply = self._reply
-        del self._reply, self._answer
-        reply.end(events)
+        self._let_go().end(events)
         self._lane.observer.end(self._record, self._key_name)
+
+    def _let_go(self) -> Reply:
+        """The reply, which is held no longer, nor is the answer: they know us, which only a collection would find."""
+        reply, self._answer = self._reply, None
+        del self._reply
+        return reply
 
     @property
     def _begun(self) -> bool:
@@ -291,21 +292,23 @@ class Offer:
         if isinstance(self._answer, FlowingAnswer):
             self._answer.go_on()
 
+    def _cancel(self) -> Reply:
+        if self._answer is not None:
+            self._answer.cancel()
+        return self._let_go()
+
     def dropped(self) -> None:
         """Its client has left before the body was whole."""
         self._lane.observer.end(self._record, self._key_name)
 
     def left(self) -> None:
         """Its client has left."""
-        self._answer.cancel()
-        del self._reply, self._answer
+        self._cancel()
         self._lane.observer.end(self._record, self._key_name)
 
     def shut_down(self) -> None:
         """The server is shutting down and out of patience."""
-        self._answer.cancel()
-        record, reply = self._record, self._reply
-        del self._reply, self._answer
+        record, reply = self._record, self._cancel()
         if self._begun:
             reply.end(self._event_of(SHUTTING_DOWN))
         else:

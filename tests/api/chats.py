@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -68,8 +69,14 @@ def shape(text: str) -> str:
     return re.sub(r'(?<=:)"(?:[^"\\]|\\.)*"|\d+', "_", text)
 
 
-def read_all(connection: socket.socket) -> str:
+def lines(headers: Mapping[str, str]) -> list[str]:
+    """``headers`` for ``request``."""
+    return [f"{name}: {value}" for name, value in headers.items()]
+
+
+def read_all(connection: socket.socket, most: int = 65536) -> str:
+    """What comes until the other end closes; ``most``: bytes at a time."""
     parts: list[bytes] = []
-    while part := connection.recv(65536):
+    while part := connection.recv(most):
         parts.append(part)
     return b"".join(parts).decode()

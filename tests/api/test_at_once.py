@@ -1,5 +1,6 @@
 """A plain chat that is answered without a task is answered like any other, whatever becomes of it."""
 
+import json
 import signal
 import socket
 from collections.abc import Iterator
@@ -9,7 +10,20 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.api.chats import API, AWAITED, OPENAI, WORDS, ask, logged, read_all, request, service_of, shape, warm
+from tests.api.chats import (
+    API,
+    AWAITED,
+    OPENAI,
+    WORDS,
+    ask,
+    lines,
+    logged,
+    read_all,
+    request,
+    service_of,
+    shape,
+    warm,
+)
 from tests.simulator.sim_harness import FAST, Simulator, running
 from tests.support.service import PLAIN, Service, wait_until
 
@@ -195,6 +209,23 @@ def test_a_prompt_that_is_too_long_is_refused_once(service: Service, engine: Sim
     assert answer.status_code == 400
     assert "MAX_MODEL_LEN" in answer.json()["error"]["message"]
     assert len(engine.state(last=50)["requests"]) - before <= 1
+
+
+@pytest.mark.parametrize("way", [{}, AWAITED], ids=["at once", "awaited"])
+def test_a_reader_that_is_slow_gets_a_long_answer_whole(way: dict[str, str]) -> None:
+    roomy = {**FAST, "context_length": 100_000}
+    with running(roomy) as engine, service_of(engine, MAX_MODEL_LEN="100000") as service:
+        warm(service)
+        engine.script("긴 이야기입니다. " * 40_000)
+        asked = request(API, {"messages": WORDS, "max_tokens": 90_000}, "Connection: close", *lines(way))
+        with socket.socket() as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.connect(("127.0.0.1", service.port))
+            connection.sendall(asked)
+            head, _, body = read_all(connection, 4096).partition("\r\n\r\n")
+        assert f"content-length: {len(body.encode())}\r\n" in head + "\r\n"
+        assert len(json.loads(body)["content"]) > 100_000
+        assert "Error" not in service.text()
 
 
 def test_a_deadline_ends_it(service: Service, engine: Simulator) -> None:

@@ -14,6 +14,7 @@ from tests.api.chats import (
     OPENAI,
     WORDS,
     ask_stream,
+    lines,
     logged,
     post,
     question,
@@ -129,9 +130,10 @@ def test_an_engine_that_falls_silent_is_left(way: str) -> None:
 def test_a_client_that_leaves_frees_the_engine_and_is_counted(service: Service, engine: Simulator, way: str) -> None:
     engine.fault("stall", tokens=3)
     name = f"left-{way[:2]}"
-    headers = [f"{name}: {value}" for name, value in WAYS[way].items()]
     with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
-        connection.sendall(request(API, question(service, API, stream=True), f"X-Request-Id: {name}", *headers))
+        connection.sendall(
+            request(API, question(service, API, stream=True), f"X-Request-Id: {name}", *lines(WAYS[way]))
+        )
         said = b""
         while b"event: delta" not in said:
             said += connection.recv(65536)
@@ -197,9 +199,8 @@ def test_a_reader_that_is_slower_than_the_engine_gets_it_all(service: Service, e
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.connect(("127.0.0.1", service.port))
-        headers = [f"{name}: {value}" for name, value in WAYS[way].items()]
         asked = {"messages": WORDS, "stream": True, "max_tokens": 7000}
-        connection.sendall(request(API, asked, "Connection: close", *headers))
+        connection.sendall(request(API, asked, "Connection: close", *lines(WAYS[way])))
         raw = bytearray()
         while part := connection.recv(512):
             raw += part
