@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.api.chats import service_of, warm
 from tests.simulator.sim_harness import FAST, Simulator, running
 from tests.support.service import Service
 
@@ -33,10 +34,25 @@ def api_engine(shared_engine: Simulator) -> Iterator[Simulator]:
 @pytest.fixture(scope="session")
 def api_service(shared_engine: Simulator) -> Iterator[Service]:
     """The service with every setting at its default, but for its engine's address and context."""
-    environment = {
-        "SGLANG_HOST": "127.0.0.1",
-        "SGLANG_PORT": str(shared_engine.port),
-        "MAX_MODEL_LEN": str(FAST["context_length"]),
-    }
-    with Service(environment=environment) as service:
+    with service_of(shared_engine) as service:
         yield service.wait_healthy()
+
+
+@pytest.fixture
+def engine(api_engine: Simulator) -> Simulator:
+    """The engine of the shared service."""
+    return api_engine
+
+
+@pytest.fixture
+def service(engine: Simulator, api_service: Service) -> Service:
+    """The shared service with connections to its engine."""
+    assert engine.port
+    return warm(api_service)
+
+
+@pytest.fixture
+def unspent() -> Iterator[tuple[Service, Simulator]]:
+    """A service that has not repeated anything yet, and its engine: there is a budget for that."""
+    with running(FAST) as engine, service_of(engine) as service:
+        yield warm(service), engine

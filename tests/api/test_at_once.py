@@ -3,7 +3,6 @@
 import json
 import signal
 import socket
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -26,26 +25,6 @@ from tests.api.chats import (
 )
 from tests.simulator.sim_harness import FAST, Simulator, running
 from tests.support.service import PLAIN, Service, wait_until
-
-
-@pytest.fixture
-def engine(api_engine: Simulator) -> Simulator:
-    """The engine of the shared service."""
-    return api_engine
-
-
-@pytest.fixture
-def service(engine: Simulator, api_service: Service) -> Service:
-    """A service that has a connection to its engine."""
-    assert engine.port
-    return warm(api_service)
-
-
-@pytest.fixture
-def unspent() -> Iterator[tuple[Service, Simulator]]:
-    """A service that has not repeated anything yet, and its engine: there is a budget for that."""
-    with running(FAST) as engine, service_of(engine) as service:
-        yield warm(service), engine
 
 
 @pytest.mark.parametrize("path", [API, OPENAI])

@@ -2,7 +2,6 @@
 
 import json
 import socket
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -31,26 +30,6 @@ WAYS: dict[str, dict[str, str]] = {"at once": {}, "awaited": AWAITED}
 
 paths = pytest.mark.parametrize("path", [API, OPENAI])
 ways = pytest.mark.parametrize("way", WAYS)
-
-
-@pytest.fixture
-def engine(api_engine: Simulator) -> Simulator:
-    """The engine of the shared service."""
-    return api_engine
-
-
-@pytest.fixture
-def service(engine: Simulator, api_service: Service) -> Service:
-    """A service that has a connection to its engine."""
-    assert engine.port
-    return warm(api_service)
-
-
-@pytest.fixture
-def unspent() -> Iterator[tuple[Service, Simulator]]:
-    """A service that has not repeated anything yet, and its engine: there is a budget for that."""
-    with running(FAST) as engine, service_of(engine) as service:
-        yield warm(service), engine
 
 
 def events_of(text: str) -> list[str]:
