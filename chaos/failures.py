@@ -43,7 +43,7 @@ async def killed(seed: int, *, short: bool) -> Verdict:
     return verdict
 
 
-_PARTS = {CHAT: 1, FEEDBACK: 2}  # generations of one request: a feedback's are the measurement and the words
+_PARTS = {CHAT: 1, FEEDBACK: 2}  # generations that one request cannot do without: a measurement, and the words
 
 
 def _repaired(answer: Answer) -> bool:
@@ -65,7 +65,10 @@ async def failing(seed: int, *, short: bool) -> Verdict:
     settings = {"REQUEST_TIMEOUT": 20}
     async with stage({"slots": 64, "ttft": 0.05, "tps": 200}, settings) as (engine, service):
         fault = {"kind": "status", "status": 503, "probability": 0.3, "seed": seed}
-        for path, parts in _PARTS.items():
+        for path in _PARTS:
+            whole, made = await _ask(engine, service, seed + 1, number, None, path)  # how many it takes is the answer's
+            parts = made / len(whole)
+            verdict.note(f"generations, {path.split('/')[2]}", f"{parts:.2f}")
             answers, attempts = await _ask(engine, service, seed, 2 * number, fault, path)
             name = f"{path.split('/')[2]}, 30 % of answers 503"
             verdict.at_least(f"success, {name}", sum(a.good for a in answers) / len(answers), 0.999)
@@ -74,10 +77,12 @@ async def failing(seed: int, *, short: bool) -> Verdict:
 
 
 async def _ask(
-    engine: Engine, service: Service, seed: int, number: int, fault: Mapping[str, object], path: str
+    engine: Engine, service: Service, seed: int, number: int, fault: Mapping[str, object] | None, path: str
 ) -> tuple[list[Answer], int]:
-    """``number`` JSON calls from 32 clients while the engine has ``fault``; and how often it was asked."""
-    await engine.control("faults", fault)
+    """``number`` JSON calls from 32 clients while the engine has ``fault``, if any; and how often it was asked."""
+    await engine.control("reset", {})
+    if fault is not None:
+        await engine.control("faults", fault)
     before = (await engine.state())["total"]
     load = Load(service, seed, timeout=30)
     places = asyncio.Semaphore(32)
