@@ -48,10 +48,12 @@ def all_grammars() -> dict[str, Walkable]:
 def schema_of(answer: type[BaseModel]) -> dict[str, Any]:
     """What a task that used ``json_schema`` instead of a grammar would send for the same model.
 
-    Without our own keyword: llguidance refuses those it does not know.
+    Without our own keywords: llguidance refuses those it does not know.
     """
     schema = answer.model_json_schema()
     for model in (schema, *schema.get("$defs", {}).values()):
         for value in model.get("properties", {}).values():
-            value.pop("x-text", None)
+            for text in (value, *value.get("anyOf", ())):
+                for ours in [key for key in text if key.startswith("x-")]:
+                    del text[ours]
     return schema

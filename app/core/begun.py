@@ -7,6 +7,7 @@ with the prompt, and the grammar (``app.core.grammar``) is that of the rest.
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from os.path import commonprefix
 from typing import Any
 
@@ -15,13 +16,19 @@ from pydantic import BaseModel
 Schema = Mapping[str, Any]
 
 
+@lru_cache
+def schema_of(model: type[BaseModel]) -> Schema:
+    """The JSON schema of ``model``, made once: a start of the service asks for those of fifty shapes several times."""
+    return model.model_json_schema()
+
+
 def begun_of(model: type[BaseModel]) -> str:
     """The beginning that all JSON of ``model`` has in common, keys in the order of its fields, without white space.
 
     It ends where a token ends, too: behind the quotation mark that opens a text, or before the one that closes a key.
     Tokenizers join that one with what follows (``":"`` is one token, and so is ``":`` before a number).
     """
-    schema = model.model_json_schema()
+    schema = schema_of(model)
     text, _ = _known(schema, schema.get("$defs", {}))
     if text.count('"') % 2:  # within a text: of words that begin alike, all but the quotation mark is theirs to choose
         return text[: text.rindex('"') + 1]

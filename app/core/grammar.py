@@ -13,7 +13,7 @@ from typing import TypeAlias, cast
 from pydantic import BaseModel
 from pydantic.config import JsonDict
 
-from app.core.begun import Schema, alike, json_of
+from app.core.begun import Schema, alike, json_of, schema_of
 from app.core.prompt_builder import Language
 
 # Split in two on purpose: xgrammar 0.2.7 compiles [\uAC00-\uD7A3] to a class that refuses U+D000 to U+D77F, 1,920
@@ -23,19 +23,51 @@ _HANGUL = r"\uAC00-\uCFFF\uD000-\uD7A3"
 # without it no `<|...|>` can be written, which xgrammar would let the model write as the control token. No escapes: a
 # bounded repetition of one class costs xgrammar 0.4 ms a token on Qwen's vocabulary, of a class or an escape 770 ms.
 # Below U+0100 characters stand for themselves: llguidance's converter reads \u00B0 as \uB0.
-_TEXT = (
-    r" !#-\[\]-{}~°-±·×÷\u2013-\u2014\u2018-\u2019\u201C-\u201D\u2022\u2026"  # noqa: RUF001  the sign of multiplication
-    r"\u2190-\u2193\u2264-\u2265\u3131-\u318E" + _HANGUL
+MARKS = r".!?\u2026"
+"""What ends a sentence, for a class of characters."""
+CLOSERS = r"')\]\u2019\u201D"
+"""What may stand behind such a mark."""
+_WORDS = (
+    r"#-&(*--/->@-\[^-{}~°-±·×÷\u2013-\u2014\u2018\u201C\u2022\u2190-\u2193\u2264-\u2265"  # noqa: RUF001  the sign of multiplication
+    r"\u3131-\u318E" + _HANGUL
 )
-TEXT_CLASS = f"[{_TEXT}]"
+TEXT_CLASS = f"[ {MARKS}{CLOSERS}{_WORDS}]"
 # A text begins with a letter, a digit or an opening mark: small models otherwise begin with a stray comma.
 _OPENING = rf"[A-Za-z0-9(\[<'\u2018\u201C{_HANGUL}]"
 # Korean prose begins with Hangul. The language of an answer is decided at its first letter: without this a small model
 # answers a Korean prompt in English now and then, and writes the word "null" as a text.
 _FIRST: Mapping[Language, str] = {"ko": f"[{_HANGUL}]", "en": _OPENING}
 
+_SENTENCES = "x-sentences"
 QUOTE: JsonDict = {"x-text": "quote"}
 """``json_schema_extra`` of a field that repeats the caller's words and so may begin with any letter."""
+
+_END = 5  # characters that may end a sentence: "...')"
+# Of texts whose sentences are counted: a mark with a digit or a small letter behind it ends none ("3.5초", "Node.js").
+# With any other it would: a small model that may not go on behind a sentence leaves out the space. No two of these
+# could stand in one place, so an engine follows one path.
+_COUNTED: Mapping[str, str] = {
+    "mark": f"[{MARKS}]",
+    "closer": f"[{CLOSERS}]",
+    "plain": f"[ {CLOSERS}{_WORDS}]",
+    "said": "(plain | mark [a-z0-9])",
+    "next": f"['{_WORDS}]",
+    "end": f"mark{{1,{_END - 2}}} closer? closer?",
+}
+
+
+def at_most(count: int) -> JsonDict:
+    """``json_schema_extra`` of a bounded text that has at most ``count`` sentences, where they are counted."""
+    return {_SENTENCES: count}
+
+
+def share(most: int, count: int) -> int:
+    """Characters of each of ``count`` sentences of a text of ``most``, without its end and marks inside it.
+
+    The marks are not counted: a text that is full of them can be too long, by as many as there are.
+    """
+    return (most - (count - 1)) // count - _END
+
 
 _Bound: TypeAlias = tuple[tuple[str, ...], int]
 
@@ -43,22 +75,23 @@ _Bound: TypeAlias = tuple[tuple[str, ...], int]
 _KEYWORDS = {
     *("$defs", "$ref", "anyOf", "const", "enum", "type", "default", "description", "examples", "title", "x-text"),
     *("additionalProperties", "properties", "required", "items", "maxItems", "minItems"),
-    *("maxLength", "minLength", "maximum", "minimum"),
+    *("maxLength", "minLength", "maximum", "minimum", _SENTENCES),
 }
 
 
-def grammar_for(model: type[BaseModel], language: Language, begun: str = "") -> str:
+def grammar_for(model: type[BaseModel], language: Language, begun: str = "", *, counted: bool = False) -> str:
     """The grammar (start rule ``root``) whose every sentence is JSON that ``model`` accepts, texts in ``language``.
 
     Keys come in the order in which the model declares its fields. Supported: str (with length bounds), int (with both
     bounds), bool, Literal of strings, optional fields, lists and nested models. Behind ``begun``, with which all that
-    JSON begins (``begun_of``), it is the grammar of the rest.
+    JSON begins (``begun_of``), it is the grammar of the rest. If ``counted``, a text ends with as many sentences as
+    its field may have (``at_most``), and ``model`` may find it too long (``share``).
 
     Raises:
         ValueError: the model holds a type that has no exact grammar here, or not all of its JSON begins so.
     """
-    schema = model.model_json_schema()
-    return _Writer(schema.get("$defs", {}), language, begun).write(schema)
+    schema = schema_of(model)
+    return _Writer(schema.get("$defs", {}), language, begun, counted=counted).write(schema)
 
 
 def text_bounds(model: type[BaseModel]) -> Mapping[tuple[str, ...], int]:
@@ -66,7 +99,7 @@ def text_bounds(model: type[BaseModel]) -> Mapping[tuple[str, ...], int]:
 
     Fields that are not texts, and texts without a bound, are there too: with the largest number there is.
     """
-    schema = model.model_json_schema()
+    schema = schema_of(model)
     bounds: dict[tuple[str, ...], int] = {}
     for path, most in _bounds((), schema, schema.get("$defs", {})):
         bounds[path] = max(most, bounds.get(path, 0))
@@ -91,9 +124,16 @@ def _bounds(path: tuple[str, ...], schema: Schema, definitions: Mapping[str, Sch
         yield path, max(map(len, words))
 
 
+def shares(model: type[BaseModel]) -> Mapping[str, int]:
+    """Of each top-level field whose sentences can be counted: how long one may be (see ``share``)."""
+    properties = schema_of(model).get("properties", {})
+    texts = [(name, text) for name, value in properties.items() for text in (value, *value.get("anyOf", ()))]
+    return {name: share(text["maxLength"], text[_SENTENCES]) for name, text in texts if _SENTENCES in text}
+
+
 def word_fields(model: type[BaseModel]) -> frozenset[str]:
     """The names of the fields whose texts come from a fixed set of words."""
-    schema = model.model_json_schema()
+    schema = schema_of(model)
     models = [schema, *schema.get("$defs", {}).values()]
     properties = [item for model in models for item in model.get("properties", {}).items()]
     return frozenset(name for name, value in properties if "enum" in value or "const" in value)
@@ -102,7 +142,7 @@ def word_fields(model: type[BaseModel]) -> frozenset[str]:
 class _Writer:
     """Collects named rules while it walks a schema."""
 
-    def __init__(self, definitions: Mapping[str, Schema], language: Language, begun: str) -> None:
+    def __init__(self, definitions: Mapping[str, Schema], language: Language, begun: str, *, counted: bool) -> None:
         self._definitions = definitions
         self._begun = begun  # what is left of it
         self._rules: dict[str, str] = {}
@@ -110,7 +150,9 @@ class _Writer:
             "text": TEXT_CLASS,
             "first": _FIRST[language],
             "opening": _OPENING,
+            **(_COUNTED if counted else {}),
         }
+        self._counted = counted
 
     def write(self, schema: Schema) -> str:
         rules = {"root": self._expression("root", schema)} | self._rules | self._shared
@@ -218,12 +260,28 @@ class _Writer:
         most = cast("int | None", schema.get("maxLength"))
         if most is not None:
             _require_room(least, most)
-        bound = "*" if most is None and least <= 1 else f"{{{max(0, least - 1)},{'' if most is None else most - 1}}}"
         begin = "opening" if schema.get("x-text") == "quote" else "first"
         rule = f"{begin}-{least}-{most or 'any'}"
-        self._rules[rule] = f"{begin} text{bound}"
+        more = max(0, least - 1)
+        if self._counted and most is not None and (count := schema.get(_SENTENCES)):
+            rule += f"-of-{count}"
+            self._rules[rule] = _sentences(begin, least, share(most, count), count)
+        else:
+            bound = "*" if most is None and not more else f"{{{more},{'' if most is None else most - 1}}}"
+            self._rules[rule] = f"{begin} text{bound}"
         text = rule if least else f"({rule})?"
         return " ".join(filter(None, (self._literal('"'), text, self._literal('"'))))
+
+
+def _sentences(begin: str, least: int, most: int, count: int) -> str:
+    """Up to ``count`` sentences, the first of at least ``least`` characters, each of at most ``most`` (see ``share``).
+
+    Only behind the end of a sentence can there be another one; the last may lack its end.
+    """
+    rest = "end?"
+    for _ in range(count - 1):
+        rest = f"(end ({_quoted(' ')} next said{{0,{most - 1}}} {rest})?)?"
+    return f"{begin} said{{{max(0, least - 1)},{most - 1}}} {rest}"
 
 
 def _require_known(name: str, schema: Schema) -> None:

@@ -147,6 +147,7 @@ class LLMEngine:
         stall: Seconds of silence in the middle of an answer that count as a failure.
         retrier, load: What repeats calls to the engine, and what it says of its own load.
         plain: Makes answers without a task where there is nothing to wait for.
+        counts_sentences: Whether a grammar that counts sentences costs it nothing.
         stops_by_name: Whether a generation can be stopped by its name, whatever becomes of its connection.
     """
 
@@ -177,6 +178,7 @@ class LLMEngine:
             self._headers["authorization"] = f"Bearer {api_key}"
         self._grammars = grammars if profile.compiles_grammars else ()
         self.stall = retries.stall
+        self.counts_sentences = profile.counts_sentences
         self.stops_by_name = profile.id_field is not None
         self._pace = Pace(retries.stall)
         self.load = LoadWatch(host, pool, profile.load_path, self._headers, admission)

@@ -26,6 +26,8 @@ class EngineProfile:
         context_errors: Parts of the messages with which it refuses a prompt that is too long.
         overload_errors: Parts of the messages with which it says that its queue is full.
         compiles_grammars: Whether it compiles a grammar when it first sees it, and keeps it.
+        counts_sentences: Whether a grammar that counts the sentences of a text costs it nothing. Where every token is
+            masked it does (a token of Qwen's vocabulary: xgrammar 36 ms instead of 0.5, llguidance 1.7 instead of 1.0).
         slots_path: Where its slots are listed, saved and restored, if what one generation has read helps only one of
             those that run after it and none beside it; None: all share what any has read.
         copies: Names under which slots may be saved.
@@ -47,6 +49,7 @@ class EngineProfile:
     context_errors: tuple[str, ...] = ()
     overload_errors: tuple[str, ...] = ()
     compiles_grammars: bool = False
+    counts_sentences: bool = False
     slots_path: str | None = None
     copies: tuple[str, ...] = ()
     concurrency: int = 64
@@ -91,6 +94,7 @@ EMBEDDED = EngineProfile(
     slots_path="/slots",
     # File descriptors: see `llamacpp_child`. Two rubrics, and for each task the phases of its callers.
     copies=("100", "101", "102", "103", "104", "105", "106", "107"),
+    counts_sentences=True,  # it checks the token that was drawn, and masks the others only if that does not fit
     concurrency=8,
     # A token waits for a batch of every prompt that is being read: seconds, and on a slow machine more than ten.
     stall=60.0,

@@ -47,7 +47,7 @@ def close(model: type[M], said: Mapping[str, Any], fallback: Mapping[str, Any], 
 
 
 def end_sentences(answer: M, shape: Shape[Any]) -> tuple[M, list[str]]:
-    """A text that fills its bound was stopped there by the grammar, amid a sentence: it ends with its last whole one.
+    """A text that the grammar stopped at a bound was stopped amid a sentence: it ends with its last whole one.
 
     Args:
         answer: A legal one.
@@ -62,9 +62,8 @@ def end_sentences(answer: M, shape: Shape[Any]) -> tuple[M, list[str]]:
     said: BaseModel = given.root if rooted else given
     whole: dict[str, str] = {}
     for name, text in said:
-        most = None if name in shape.words else shape.bounds.get((name,))
-        if isinstance(text, str) and most is not None and len(text) >= most:
-            shorter = cut_at_sentence(text, most)
+        if isinstance(text, str) and (at := shape.stopped(name, text)) is not None:
+            shorter = cut_at_sentence(text[:at], at)
             if shorter != text.strip():
                 whole[name] = shorter
     if not whole:

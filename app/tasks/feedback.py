@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, create_model
 
 from app.core.generation import Priority, Sampling
+from app.core.grammar import at_most
 from app.core.llm_engine import Slot
 from app.core.prompt_builder import Contract, Language
 from app.schemas.common import Meta
@@ -37,8 +38,8 @@ class FeedbackAnswer(BaseModel):
     """What the model says: the score, then the words for it, and nothing that code can derive."""
 
     score: int = Field(ge=0, le=10)
-    feedback: str = Field(min_length=_SHORTEST, max_length=600)
-    improvement_suggestion: str | None = Field(min_length=5, max_length=300)
+    feedback: str = Field(min_length=_SHORTEST, max_length=600, json_schema_extra=at_most(2))
+    improvement_suggestion: Annotated[str, Field(min_length=5, max_length=300, json_schema_extra=at_most(1))] | None
 
 
 def _scored(score: int) -> Shape[FeedbackAnswer]:
@@ -160,15 +161,16 @@ async def decide(slot: Slot, call: Call) -> Ruling[FeedbackAnswer]:
         memory=call.policy.memory,
     )
     score, words = settled_score(measured, call.spoken)
-    told_by = (exchange.question, exchange.answer) if exchange else ()
+    said = (exchange.question, exchange.answer) if exchange else ()
+    known = (*said, CONTRACT.text(call.spoken, call.language), words)
     return Ruling(
         shape=FREE if score is None else SCORED[score],
         words=words,
         close=partial(close_answer, score=score, language=call.language),
         marks={"judged": judged(case), "score": measured.meta, "integrity_flags": told(flags, exchange)},
         usage=measured.usage,
-        object=partial(objection, heard=told_by, language=call.spoken),
-        finish=partial(finish, heard=told_by, language=call.language),
+        object=partial(objection, heard=known, language=call.spoken),
+        finish=partial(finish, heard=known, language=call.language),
     )
 
 
@@ -180,7 +182,7 @@ def settled_score(measured: Measured, language: Language) -> tuple[int | None, s
 
 
 def objection(answer: FeedbackAnswer, heard: Sequence[str], language: Language) -> str | None:
-    """What contradicts the score in the words, for the second try; ``heard``: what is no word of the model's own.
+    """What contradicts the score in the words, for the second try; ``heard``: whose words are not the model's own.
 
     None where enough is left without it: a second try takes as long as the first one, and who waits for it is a
     candidate.
@@ -207,7 +209,7 @@ def own_words(text: str, score: int, heard: Sequence[str], language: Language) -
     if kept == said:
         return text, []
     wrong = [
-        *(["only repeats question or answer"] if own != said else []),
+        *(["only repeats question, answer or instructions"] if own != said else []),
         *(["contradicts the score"] if kept != own else []),
     ]
     if len(kept) >= _SHORTEST:
@@ -223,7 +225,7 @@ def finish(answer: FeedbackAnswer, heard: Sequence[str], language: Language) -> 
     suggestion = answer.improvement_suggestion
     if suggestion is not None and not without_echoes(suggestion, heard):
         suggestion = None
-        repaired.append("improvement_suggestion: left out, it only repeats question or answer")
+        repaired.append("improvement_suggestion: left out, it only repeats question, answer or instructions")
     return answer.model_copy(update={"feedback": feedback, "improvement_suggestion": suggestion}), repaired
 
 

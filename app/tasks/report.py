@@ -255,7 +255,7 @@ class _Writing:
         system, *_ = build_messages(call.request.system_prompt, "", contract)
         user = Message("user", defuse(review_prompt(exchange, words, call.spoken)))
         close = partial(close_review, score=5 if score is None else score, language=call.language)
-        finish = partial(_finish, heard=(exchange.question, exchange.answer), language=call.language)
+        finish = partial(_finish, heard=(exchange.question, exchange.answer, contract, words), language=call.language)
         generation = self._generation((system, user), _REVIEW_TOKENS, shape)._replace(common=True)
         return Question("report", shape, generation, close, finish=finish)
 

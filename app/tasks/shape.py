@@ -1,5 +1,6 @@
 """Shape[A]: a model of what may be said, with everything that follows from it: beginning, grammar, bounds, fields."""
 
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Generic, TypeVar
@@ -8,14 +9,21 @@ from pydantic import BaseModel
 from pydantic_core import CoreConfig, SchemaValidator
 
 from app.core.begun import begun_of
-from app.core.grammar import grammar_for, text_bounds, word_fields
+from app.core.grammar import CLOSERS, MARKS, grammar_for, shares, text_bounds, word_fields
 from app.core.prompt_builder import LANGUAGES, Language
+from app.core.sentences import sentences_of
 
 A = TypeVar("A", bound=BaseModel)
+
+_ENDING = re.compile(rf"[{MARKS}{CLOSERS}\s]+$")
+_INSIDE = re.compile(f"[{MARKS}](?=.)")
 
 
 class Shape(Generic[A]):
     """What the model must say, keys in the order in which it says them.
+
+    ``counted`` is the same where the engine counts sentences: a text ends with as many as its field may have
+    (``app.core.grammar.at_most``).
 
     Attributes:
         model: As a pydantic model.
@@ -25,24 +33,47 @@ class Shape(Generic[A]):
         shortest: The least of the bounds of texts that are free.
     """
 
-    def __init__(self, model: type[A]) -> None:
+    def __init__(self, model: type[A], *, counted: bool = False) -> None:
         self.model = model
         self.begun = begun_of(model)
         self.bounds = text_bounds(model)
         self.words = word_fields(model)
         self.shortest = min((most for path, most in self.bounds.items() if path[-1] not in self.words), default=0)
+        self._shares: Mapping[str, int] = shares(model) if counted else {}
         # Values are somebody's words: by default pydantic keeps the short ones of all answers in a cache.
         self._reader = SchemaValidator(model.__pydantic_core_schema__, CoreConfig(cache_strings="keys"))
 
     @cached_property
     def grammars(self) -> Mapping[Language, str]:
         """The decoding grammar of what follows ``begun``, by language: few fixed texts, compiled once by engines."""
-        return {language: grammar_for(self.model, language, self.begun) for language in LANGUAGES}
+        counted = bool(self._shares)
+        return {language: grammar_for(self.model, language, self.begun, counted=counted) for language in LANGUAGES}
+
+    @cached_property
+    def counted(self) -> "Shape[A]":
+        """See above; itself if there is nothing to count."""
+        return Shape(self.model, counted=True) if shares(self.model) else self
 
     @property
     def fields(self) -> tuple[str, ...]:
         """The top-level fields in the order in which they are said."""
         return tuple(dict.fromkeys(path[0] for path in self.bounds))
+
+    def stopped(self, name: str, text: str) -> int | None:
+        """How much of ``text``, the top-level field ``name``, had been said when the grammar stopped it, if it did.
+
+        Characters: all at its bound, or up to the end of a sentence that is as long as one may be.
+        """
+        most = None if name in self.words else self.bounds.get((name,))
+        if most is not None and len(text) >= most:
+            return most
+        begin, room = 0, self._shares.get(name)
+        for sentence in sentences_of(text) if room else ():
+            said = _ENDING.sub("", sentence)
+            if room and len(said) - len(_INSIDE.findall(said)) >= room:
+                return begin + len(said)
+            begin += len(sentence)
+        return None
 
     def read(self, text: str) -> A:
         """The answer that ``text`` is.

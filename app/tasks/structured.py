@@ -237,6 +237,8 @@ class Task(Generic[A, R]):
     async def _events(self, engine: LLMEngine, slot: Slot, call: Call) -> AsyncGenerator["TaskEvent[R]", None]:
         ruling = await self.decide(slot, call)
         yield Started(self.name, ruling.shape.fields)
+        if engine.counts_sentences:
+            ruling = replace(ruling, shape=ruling.shape.counted)
         question = self._question(ruling, call, engine.context)
         if ruling.narrow is not None:
             shape, spent = await _narrowed(slot, question, ruling.narrow, call.patience)

@@ -1,6 +1,7 @@
 """What is told of an answer are the judge's own words, and fit its score; what does not is left out of them."""
 
 import httpx2
+import pytest
 
 from tests.api.judged import words
 from tests.api.test_task_stream import events_of, heard
@@ -12,7 +13,7 @@ FEEDBACK, STEP, REPORT = "/api/feedback", "/api/interview/step", "/api/report"
 JUDGED = "개념을 바르게 말했습니다."
 SUGGESTED = "회수하는 순서를 덧붙이면 좋습니다."
 SUMMARY = words(summary="전체적으로 무난한 면접이었습니다.", strengths=[], improvements=[], recommendations=[])
-LEFT_OUT = "feedback: what only repeats question or answer was left out"
+LEFT_OUT = "feedback: what only repeats question, answer or instructions was left out"
 
 
 def rest(feedback: str, suggestion: str) -> str:
@@ -35,9 +36,19 @@ def test_a_feedback_of_nothing_else_gives_way_to_a_prepared_one(api_service: Ser
     assert body["improvement_suggestion"] is None
     assert body["meta"]["attempts"] == 1
     assert body["meta"]["repaired"] == [
-        "feedback: it only repeats question or answer; a prepared sentence stands in its place",
-        "improvement_suggestion: left out, it only repeats question or answer",
+        "feedback: it only repeats question, answer or instructions; a prepared sentence stands in its place",
+        "improvement_suggestion: left out, it only repeats question, answer or instructions",
     ]
+
+
+@pytest.mark.parametrize(
+    "recited",
+    ["답변을 그대로 되풀이하지 않습니다.", "보충할 것이 없으면 null.", "무엇이 뛰어난지 쓰고, 나무라지 마세요."],
+)
+def test_what_the_service_asked_for_is_no_feedback(api_service: Service, api_engine: Simulator, recited: str) -> None:
+    api_engine.script("5", "Yes", rest(f"{JUDGED} {recited}", SUGGESTED))
+    body = api_service.post(FEEDBACK, feedback_prompt()).json()
+    assert (body["feedback"], body["meta"]["repaired"]) == (JUDGED, [LEFT_OUT])
 
 
 def test_a_word_of_the_candidate_contradicts_no_score(api_service: Service, api_engine: Simulator) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from app.core.sentences import sentences_of
 from app.schemas.chat import ChatResponse
 from app.schemas.feedback import FeedbackResponse
 from app.schemas.interview import InterviewStepResponse
@@ -74,8 +75,8 @@ def test_eight_feedback_calls_at_once_overlap_and_all_answer(korean_service: Ser
         wait_until(lambda: _busy(korean_service) == 8, 60, "eight busy slots")
         answers = [call.result() for call in calls]
     assert [answer.status_code for answer in answers] == [200] * 8
-    for answer in answers:
-        FeedbackResponse.model_validate(answer.json())
+    said = [FeedbackResponse.model_validate(answer.json()) for answer in answers]
+    assert max(len(sentences_of(feedback.feedback)) for feedback in said) <= 2  # by itself this model writes four
 
 
 @pytest.mark.parametrize("phase", ["before the first token", "in mid-stream"])
