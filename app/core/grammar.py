@@ -27,11 +27,12 @@ MARKS = r".!?\u2026"
 """What ends a sentence, for a class of characters."""
 CLOSERS = r"')\]\u2019\u201D"
 """What may stand behind such a mark."""
-_WORDS = (
-    r"#-&(*--/->@-\[^-{}~°-±·×÷\u2013-\u2014\u2018\u201C\u2022\u2190-\u2193\u2264-\u2265"  # noqa: RUF001  the sign of multiplication
+_LATIN = "0-9A-Za-z"
+_OTHERS = (
+    r"#-&(*--/:-<=->@\[^-`{}~°-±·×÷\u2013-\u2014\u2018\u201C\u2022\u2190-\u2193\u2264-\u2265"  # noqa: RUF001  the sign of multiplication
     r"\u3131-\u318E" + _HANGUL
 )
-TEXT_CLASS = f"[ {MARKS}{CLOSERS}{_WORDS}]"
+TEXT_CLASS = f"[ {MARKS}{CLOSERS}{_LATIN}{_OTHERS}]"
 # A text begins with a letter, a digit or an opening mark: small models otherwise begin with a stray comma.
 _OPENING = rf"[A-Za-z0-9(\[<'\u2018\u201C{_HANGUL}]"
 # Korean prose begins with Hangul. The language of an answer is decided at its first letter: without this a small model
@@ -42,16 +43,19 @@ _SENTENCES = "x-sentences"
 QUOTE: JsonDict = {"x-text": "quote"}
 """``json_schema_extra`` of a field that repeats the caller's words and so may begin with any letter."""
 
+_INSIDE = 3  # marks in one name or number: "1.2.3.4"
 _END = 5  # characters that may end a sentence: "...')"
-# Of texts whose sentences are counted: a mark with a digit or a small letter behind it ends none ("3.5초", "Node.js").
-# With any other it would: a small model that may not go on behind a sentence leaves out the space. No two of these
-# could stand in one place, so an engine follows one path.
+# Of texts whose sentences are counted: a mark between Latin letters or digits ends none ("3.5초", "Node.js"). Any other
+# does: a small model that may not go on behind a sentence leaves out the space ("...합니다.jwt는 ..."). Hardly two of
+# these could stand in one place, so an engine follows one path.
 _COUNTED: Mapping[str, str] = {
     "mark": f"[{MARKS}]",
     "closer": f"[{CLOSERS}]",
-    "plain": f"[ {CLOSERS}{_WORDS}]",
-    "said": "(plain | mark [a-z0-9])",
-    "next": f"['{_WORDS}]",
+    "plain": f"[ {CLOSERS}{_OTHERS}]",
+    "latin": f"[{_LATIN}]",
+    "inside": "mark [0-9a-z]",
+    "said": f"(plain | latin inside{{0,{_INSIDE}}})",
+    "next": f"['{_LATIN}{_OTHERS}]",
     "end": f"mark{{1,{_END - 2}}} closer? closer?",
 }
 
@@ -62,9 +66,9 @@ def at_most(count: int) -> JsonDict:
 
 
 def share(most: int, count: int) -> int:
-    """Characters of each of ``count`` sentences of a text of ``most``, without its end and marks inside it.
+    """Characters of each of ``count`` sentences of a text of ``most``, without its end.
 
-    The marks are not counted: a text that is full of them can be too long, by as many as there are.
+    Marks inside it, with the character behind each, do not count: a text that is full of them can be too long.
     """
     return (most - (count - 1)) // count - _END
 

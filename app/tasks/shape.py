@@ -16,7 +16,7 @@ from app.core.sentences import sentences_of
 A = TypeVar("A", bound=BaseModel)
 
 _ENDING = re.compile(rf"[{MARKS}{CLOSERS}\s]+$")
-_INSIDE = re.compile(f"[{MARKS}](?=.)")
+_INSIDE = re.compile(f"[{MARKS}][0-9a-z]")
 
 
 class Shape(Generic[A]):
@@ -70,7 +70,7 @@ class Shape(Generic[A]):
         begin, room = 0, self._shares.get(name)
         for sentence in sentences_of(text) if room else ():
             said = _ENDING.sub("", sentence)
-            if room and len(said) - len(_INSIDE.findall(said)) >= room:
+            if room and len(said) - 2 * len(_INSIDE.findall(said)) >= room:
                 return begin + len(said)
             begin += len(sentence)
         return None
