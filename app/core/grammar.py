@@ -129,18 +129,28 @@ def _bounds(path: tuple[str, ...], schema: Schema, definitions: Mapping[str, Sch
 
 
 def shares(model: type[BaseModel]) -> Mapping[str, int]:
-    """Of each top-level field whose sentences can be counted: how long one may be (see ``share``)."""
-    properties = schema_of(model).get("properties", {})
-    texts = [(name, text) for name, value in properties.items() for text in (value, *value.get("anyOf", ()))]
+    """Of each field whose sentences can be counted: how long one may be (see ``share``)."""
+    texts = [(name, text) for name, value in _properties(model) for text in _texts(value)]
     return {name: share(text["maxLength"], text[_SENTENCES]) for name, text in texts if _SENTENCES in text}
+
+
+def _texts(schema: Schema) -> Sequence[Schema]:
+    """What a value may be; of an optional text the number of sentences stands beside its two kinds."""
+    count = {_SENTENCES: schema[_SENTENCES]} if _SENTENCES in schema else {}
+    options = schema.get("anyOf", [schema])
+    return [count | option if "maxLength" in option else option for option in options]
 
 
 def word_fields(model: type[BaseModel]) -> frozenset[str]:
     """The names of the fields whose texts come from a fixed set of words."""
+    return frozenset(name for name, value in _properties(model) if "enum" in value or "const" in value)
+
+
+def _properties(model: type[BaseModel]) -> list[tuple[str, Schema]]:
+    """The fields of all models in ``model``."""
     schema = schema_of(model)
     models = [schema, *schema.get("$defs", {}).values()]
-    properties = [item for model in models for item in model.get("properties", {}).items()]
-    return frozenset(name for name, value in properties if "enum" in value or "const" in value)
+    return [item for one in models for item in one.get("properties", {}).items()]
 
 
 class _Writer:
@@ -169,7 +179,7 @@ class _Writer:
         if "$ref" in schema:
             return self._reference(name, schema["$ref"])
         if "anyOf" in schema:
-            return self._options(name, schema["anyOf"])
+            return self._options(name, _texts(schema))
         if "enum" in schema or "const" in schema:
             return self._words(schema.get("enum") or [schema["const"]])
         match schema.get("type"):

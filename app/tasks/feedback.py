@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import BaseModel, Field, create_model
 
@@ -39,7 +39,7 @@ class FeedbackAnswer(BaseModel):
 
     score: int = Field(ge=0, le=10)
     feedback: str = Field(min_length=_SHORTEST, max_length=600, json_schema_extra=at_most(2))
-    improvement_suggestion: Annotated[str, Field(min_length=5, max_length=300, json_schema_extra=at_most(1))] | None
+    improvement_suggestion: str | None = Field(min_length=5, max_length=300, json_schema_extra=at_most(1))
 
 
 def _scored(score: int) -> Shape[FeedbackAnswer]:

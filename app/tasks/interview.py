@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, Field, RootModel, create_model
 
 from app.core.generation import Priority, Sampling, Usage
+from app.core.grammar import at_most
 from app.core.llm_engine import Slot
 from app.core.prompt_builder import Language
 from app.core.sentences import cut_at_sentence
@@ -29,9 +30,9 @@ Order = Literal["message-first", "thought-first"]
 
 _STORED = 255  # characters of `message` that the caller's database takes
 
-_Thought = Annotated[str, Field(min_length=5, max_length=150)]
+_Thought = Annotated[str, Field(min_length=5, max_length=150, json_schema_extra=at_most(1))]
 _Message = Annotated[str, Field(min_length=5, max_length=250)]
-_Evaluation = Annotated[str | None, Field(min_length=5, max_length=200)]
+_Evaluation = Annotated[str | None, Field(min_length=5, max_length=200, json_schema_extra=at_most(1))]
 
 
 class Asking(BaseModel):

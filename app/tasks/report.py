@@ -250,7 +250,7 @@ class _Writing:
 
     def _review_question(self, exchange: Exchange, score: int | None, words: str) -> Question[Review]:
         call = self._call
-        shape = REVIEW if score is None else REVIEWS[score]
+        shape = (REVIEW if score is None else REVIEWS[score]).on(self._engine)
         contract = REVIEW_CONTRACT.text(call.spoken, call.language)
         system, *_ = build_messages(call.request.system_prompt, "", contract)
         user = Message("user", defuse(review_prompt(exchange, words, call.spoken)))
@@ -265,7 +265,8 @@ class _Writing:
         system, *_ = build_messages(call.request.system_prompt, "", contract)
         user = Message("user", summary_prompt(self._case.exchanges, self._scores(), call.spoken))
         close = partial(close_summary, language=call.language)
-        return Question("report", SUMMARY, self._generation((system, user), _SUMMARY_TOKENS, SUMMARY), close)
+        shape = SUMMARY.on(self._engine)
+        return Question("report", shape, self._generation((system, user), _SUMMARY_TOKENS, shape), close)
 
     def _generation(self, messages: tuple[Message, ...], tokens: int, shape: Shape[Any]) -> Generation:
         return Generation(

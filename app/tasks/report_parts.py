@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, create_model
 
 from app.core.defuse import defuse
+from app.core.grammar import at_most
 from app.core.prompt_builder import Contract, Language
 from app.tasks.closing import close
 from app.tasks.judging.case import Exchange
@@ -22,8 +23,8 @@ class Review(BaseModel):
     """One answer, reviewed: the score is known before."""
 
     score: int = Field(ge=0, le=10)
-    answer_summary: str = Field(min_length=2, max_length=200)
-    feedback: str = Field(min_length=5, max_length=300)
+    answer_summary: str = Field(min_length=2, max_length=200, json_schema_extra=at_most(1))
+    feedback: str = Field(min_length=5, max_length=300, json_schema_extra=at_most(2))
 
 
 class Grounded(BaseModel):
@@ -36,7 +37,7 @@ class Grounded(BaseModel):
 class Summary(BaseModel):
     """The whole interview in words."""
 
-    summary: str = Field(min_length=10, max_length=600)
+    summary: str = Field(min_length=10, max_length=600, json_schema_extra=at_most(4))
     strengths: list[Grounded] = Field(max_length=5)
     improvements: list[Grounded] = Field(max_length=5)
     recommendations: list[Point] = Field(max_length=5)

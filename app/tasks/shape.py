@@ -10,6 +10,7 @@ from pydantic_core import CoreConfig, SchemaValidator
 
 from app.core.begun import begun_of
 from app.core.grammar import CLOSERS, MARKS, grammar_for, shares, text_bounds, word_fields
+from app.core.llm_engine import LLMEngine
 from app.core.prompt_builder import LANGUAGES, Language
 from app.core.sentences import sentences_of
 
@@ -53,6 +54,10 @@ class Shape(Generic[A]):
     def counted(self) -> "Shape[A]":
         """See above; itself if there is nothing to count."""
         return Shape(self.model, counted=True) if shares(self.model) else self
+
+    def on(self, engine: LLMEngine) -> "Shape[A]":
+        """``counted`` where ``engine`` counts sentences, else itself."""
+        return self.counted if engine.counts_sentences else self
 
     @property
     def fields(self) -> tuple[str, ...]:

@@ -237,13 +237,13 @@ class Task(Generic[A, R]):
     async def _events(self, engine: LLMEngine, slot: Slot, call: Call) -> AsyncGenerator["TaskEvent[R]", None]:
         ruling = await self.decide(slot, call)
         yield Started(self.name, ruling.shape.fields)
-        if engine.counts_sentences:
-            ruling = replace(ruling, shape=ruling.shape.counted)
+        ruling = replace(ruling, shape=ruling.shape.on(engine))
         question = self._question(ruling, call, engine.context)
         if ruling.narrow is not None:
             shape, spent = await _narrowed(slot, question, ruling.narrow, call.patience)
             ruling = replace(ruling, usage=ruling.usage.and_of(spent))
             if shape is not None:
+                shape = shape.on(engine)
                 grammar = shape.grammars[call.language]
                 rest = question.generation._replace(grammar=grammar, begun=shape.begun)
                 question = replace(question, shape=shape, generation=rest)

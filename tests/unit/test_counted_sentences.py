@@ -3,7 +3,7 @@
 import json
 import re
 from random import Random
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,12 +14,17 @@ from app.core.grammar import TEXT_CLASS, at_most, grammar_for, share
 from app.core.prompt_builder import LANGUAGES, Language
 from app.core.sentences import sentences_of
 from app.tasks.closing import end_sentences
-from app.tasks.feedback import FREE, SCORED, FeedbackAnswer
-from app.tasks.interview import MESSAGE_FIRST
+from app.tasks.feedback import FREE, SCORED
+from app.tasks.interview import MESSAGE_FIRST, THOUGHT_FIRST
+from app.tasks.report_parts import REVIEW, SUMMARY
+from app.tasks.report_whole import WHOLE_REPORT
+from app.tasks.shape import Shape
 from tests.unit.grammar_reference import STYLES, Grammar, Style
 
 COUNTED = {language: Grammar(grammar_for(FREE.model, language, counted=True)) for language in LANGUAGES}
 ROOM = share(600, 2)
+SHAPES: list[Shape[Any]] = [FREE, REVIEW, SUMMARY, MESSAGE_FIRST.shapes[-1], THOUGHT_FIRST.shapes[-1]]
+MOST = {"feedback": 2, "improvement_suggestion": 1, "answer_summary": 1, "summary": 4, "evaluation": 1, "thought": 1}
 INSIDE = re.compile(r"[.!?…][0-9a-z]")
 randoms = st.randoms(use_true_random=True, note_method_calls=False)
 
@@ -30,19 +35,22 @@ def says(feedback: str, suggestion: str | None = None) -> bool:
     return COUNTED["ko"].recognises(json.dumps(answer, ensure_ascii=False, separators=(",", ":")))
 
 
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.begun)
 @pytest.mark.parametrize("language", LANGUAGES)
 @given(randoms, st.sampled_from(STYLES))
-@settings(max_examples=40, deadline=None)
-def test_whatever_is_said_is_a_feedback_of_two_sentences_and_a_suggestion_of_one(
-    language: Language, random: Random, style: Style
+@settings(max_examples=15, deadline=None)
+def test_whatever_is_said_is_as_many_sentences_as_were_asked_for(
+    shape: Shape[Any], language: Language, random: Random, style: Style
 ) -> None:
-    said = json.loads(COUNTED[language].sentence(random, style))
-    for name, most, count in (("feedback", 600, 2), ("improvement_suggestion", 300, 1)):
-        text: str = said[name] or ""
+    said = json.loads(Grammar(grammar_for(shape.model, language, counted=True)).sentence(random, style))
+    for name, count in MOST.items():
+        text: str = said.get(name) or ""
+        most = shape.bounds.get((name,), 0)
         assert len(sentences_of(text)) <= count
         assert len(text) <= most + 2 * len(INSIDE.findall(text))
-        said[name] = text[:most] or None
-    FeedbackAnswer.model_validate(said)
+        if text:
+            said[name] = text[:most]
+    shape.model.model_validate(said)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +120,7 @@ def test_only_what_may_be_counted_has_two_shapes() -> None:
     assert SCORED[7].counted.begun == SCORED[7].begun
     assert SCORED[7].counted.grammars["ko"] != SCORED[7].grammars["ko"]
     assert SCORED[7].grammars["ko"] == grammar_for(SCORED[7].model, "ko", SCORED[7].begun)
-    assert all(shape.counted is shape for shape in MESSAGE_FIRST.shapes)
+    assert all(shape.counted is shape for shape in WHOLE_REPORT.shapes)
 
 
 ENDLESS = ("끝없이 이어지는 말과 " * 30)[:ROOM]
