@@ -73,9 +73,11 @@ class Shape(Generic[A]):
         if most is not None and len(text) >= most:
             return most
         begin, room = 0, self._shares.get(name)
-        for sentence in sentences_of(text) if room else ():
+        if room is None:
+            return None
+        for sentence in sentences_of(text):
             said = _ENDING.sub("", sentence)
-            if room and len(said) - 2 * len(_INSIDE.findall(said)) >= room:
+            if len(said) - 2 * len(_INSIDE.findall(said)) >= room:
                 return begin + len(said)
             begin += len(sentence)
         return None

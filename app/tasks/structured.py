@@ -237,8 +237,7 @@ class Task(Generic[A, R]):
     async def _events(self, engine: LLMEngine, slot: Slot, call: Call) -> AsyncGenerator["TaskEvent[R]", None]:
         ruling = await self.decide(slot, call)
         yield Started(self.name, ruling.shape.fields)
-        ruling = replace(ruling, shape=ruling.shape.on(engine))
-        question = self._question(ruling, call, engine.context)
+        question = self._question(ruling, call, engine)
         if ruling.narrow is not None:
             shape, spent = await _narrowed(slot, question, ruling.narrow, call.patience)
             ruling = replace(ruling, usage=ruling.usage.and_of(spent))
@@ -257,20 +256,20 @@ class Task(Generic[A, R]):
             yield progress
         yield Result(body)
 
-    def _question(self, ruling: Ruling[A], call: Call, context: int) -> Question[A]:
-        request = call.request
+    def _question(self, ruling: Ruling[A], call: Call, engine: LLMEngine) -> Question[A]:
+        request, shape = call.request, ruling.shape.on(engine)
         contract = self.contract.text(call.spoken, call.language)
         messages = build_messages(request.system_prompt, request.user_prompt, contract, ruling.words)
         generation = Generation(
             messages=messages,
-            max_tokens=room(messages, self.max_tokens, context),
+            max_tokens=room(messages, self.max_tokens, engine.context),
             sampling=self.sampling,
-            grammar=ruling.shape.grammars[call.language],
+            grammar=shape.grammars[call.language],
             priority=self.priority,
             common=True,  # a phase of an interview has one system prompt, and so have its interviews
-            begun=ruling.shape.begun,
+            begun=shape.begun,
         )
-        return Question(self.name, ruling.shape, generation, ruling.close, ruling.object, ruling.mend, ruling.finish)
+        return Question(self.name, shape, generation, ruling.close, ruling.object, ruling.mend, ruling.finish)
 
 
 async def _narrowed(
