@@ -60,7 +60,7 @@ class Connection(asyncio.Protocol):
         self._told: Callable[[], None] | None = None
         self._limit = Alarm(self._loop, self._expire)
         self._look = Alarm(self._loop, self._fetch)
-        self._every = 0.0
+        self._every: Callable[[], float] | None = None
         self._whole = False
         self._buffered = 0
         self.status: int | None = None
@@ -206,33 +206,33 @@ class Connection(asyncio.Protocol):
         self._resume()
         return data
 
-    async def pump(self, take: Callable[[bytes], bool], every: float = 0.0) -> None:
+    async def pump(self, take: Callable[[bytes], bool], every: Callable[[], float] | None = None) -> None:
         """Hand out body bytes the moment they come, until ``take`` wants no more or there are none.
 
         It is called by the event loop and not by a task: to wake one costs more than all that is done with a token.
 
         Args:
             take: Is handed the bytes; whether it wants more.
-            every: Seconds between two looks, where bytes need not be handed out the moment they come: the kernel
-                collects them meanwhile, and to be woken for each token costs more than all the rest.
+            every: Tells the seconds until the next look, where bytes need not be handed out the moment they come: the
+                kernel collects them meanwhile, and to be woken for each token costs more than all the rest.
         """
         if self._chunks or self.complete:
             return
         self._take = take
-        if every and self._transport is not None:
+        if every is not None and self._transport is not None:
             self._pause(self._transport)
+            self._look_soon(every())
             self._every = every
-            self._look_soon()
         try:
             await self._more()
         finally:
-            self._take = None
+            self._take = self._every = None
             self._look.give_up()
             self._resume()
 
-    def _look_soon(self) -> None:
+    def _look_soon(self, every: float) -> None:
         """At a time at which all connections look, so that the event loop wakes up once for them."""
-        self._look.set(self._every - (self._loop.time() + RESOLUTION) % self._every)
+        self._look.set(every - (self._loop.time() + RESOLUTION) % every)
 
     def _fetch(self) -> None:
         """Read what has come, past the transport, which is told not to read."""
@@ -248,8 +248,8 @@ class Connection(asyncio.Protocol):
             self.data_received(data)
         if data == b"":
             self._resume()  # it has ended or broken: the transport finds out which
-        elif self._take is not None and not self.complete and self._failure is None:
-            self._look_soon()
+        elif self._take is not None and self._every is not None and not self.complete and self._failure is None:
+            self._look_soon(self._every())
 
     def end(self) -> None:
         """The exchange is over; its time no longer counts."""

@@ -35,8 +35,8 @@ class Response:
         """
         return await self._connection.next_chunk()
 
-    async def pump(self, take: Callable[[bytes], bool], every: float = 0.0) -> None:
-        """Hand out the body the moment it comes, or ``every`` some seconds, until ``take`` returns False.
+    async def pump(self, take: Callable[[bytes], bool], every: Callable[[], float] | None = None) -> None:
+        """Hand out the body the moment it comes, or ``every`` so many seconds, until ``take`` returns False.
 
         ``take`` must not raise, and keeps what it is given. What ends the body, or breaks it, is found by ``chunk``.
         """

@@ -106,19 +106,20 @@ class TokenStream(TokenReader):
             raise
         return None
 
-    async def pump(self, tell: Callable[[list[bytes]], bool], every: float = 0.0) -> None:
+    async def pump(self, tell: Callable[[list[bytes]], bool], every: Callable[[], float] | None = None) -> None:
         """Hand out texts, as ``literals`` has them, the moment they come, as long as ``tell`` returns True.
 
         It returns as soon as something else than plain text has come, or nothing more comes: ``literals`` goes on.
 
         Args:
             tell: Is handed the texts.
-            every: Seconds between two looks where a text may come that much late (see ``Connection.pump``).
+            every: Tells the seconds until the next look, where a text may come that much late (see
+                ``Connection.pump``).
         """
         if self._waiting or self._ended or not self._filter.through:
             return
 
-        texts_of = several_texts if every else one_text
+        texts_of = one_text if every is None else several_texts
 
         def take(data: bytes) -> bool:
             self._asked_at = time.monotonic()

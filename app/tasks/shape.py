@@ -17,6 +17,7 @@ from app.core.sentences import sentences_of
 A = TypeVar("A", bound=BaseModel)
 
 _ENDING = re.compile(rf"[{MARKS}{CLOSERS}\s]+$")
+_SOON = 200  # characters: a short last field may be over before anybody has seen it begin
 _INSIDE = re.compile(f"[{MARKS}][0-9a-z]")
 
 
@@ -32,6 +33,7 @@ class Shape(Generic[A]):
         bounds: The longest text of each field, by its path of keys.
         words: The fields whose texts come from a fixed set of words.
         shortest: The least of the bounds of texts that are free.
+        tail: The top-level field from which on an answer may soon be over.
     """
 
     def __init__(self, model: type[A], *, counted: bool = False) -> None:
@@ -40,6 +42,7 @@ class Shape(Generic[A]):
         self.bounds = text_bounds(model)
         self.words = word_fields(model)
         self.shortest = min((most for path, most in self.bounds.items() if path[-1] not in self.words), default=0)
+        self.tail = self._tail()
         self._shares: Mapping[str, int] = shares(model) if counted else {}
         # Values are somebody's words: by default pydantic keeps the short ones of all answers in a cache.
         self._reader = SchemaValidator(model.__pydantic_core_schema__, CoreConfig(cache_strings="keys"))
@@ -81,6 +84,15 @@ class Shape(Generic[A]):
                 return begin + len(said)
             begin += len(sentence)
         return None
+
+    def _tail(self) -> str:
+        """The last field that has room for so much, with those behind it."""
+        room, name = 0, ""
+        for name in reversed(self.fields):
+            room += self.bounds[name,]
+            if room >= _SOON:
+                break
+        return name
 
     def read(self, text: str) -> A:
         """The answer that ``text`` is.

@@ -142,11 +142,32 @@ async def test_pieces_that_need_not_come_at_once_come_together_and_the_connectio
         for _ in range(2):
             async with pool.exchange("GET", server.address, "/") as response:
                 taken = [await response.chunk() or b""]
-                await response.pump(lambda data, taken=taken: taken.append(data) is None, 0.02)
+                await response.pump(lambda data, taken=taken: taken.append(data) is None, lambda: 0.02)
                 taken += [chunk async for chunk in response.chunks()]
                 assert b"".join(taken) == b"".join(pieces)
                 assert len(taken) < len(pieces)
         assert server.connections == 1
+
+
+async def test_a_reader_that_looks_now_and_then_says_each_time_when_it_looks_again(pool: HttpPool) -> None:
+    looks: asyncio.Queue[float] = asyncio.Queue()
+
+    def every() -> float:
+        looks.put_nowait(0.02)
+        return 0.02
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.say(HEAD, b"1")
+        for piece in (b"23", b"456", b"7890"):
+            async with asyncio.timeout(20):
+                await looks.get()
+            await peer.say(piece)
+
+    async with scripted(script) as server, pool.exchange("GET", server.address, "/") as response:
+        taken = [await response.chunk() or b""]
+        await response.pump(lambda data: taken.append(data) is None, every)
+        assert b"".join([*taken, *[chunk async for chunk in response.chunks()]]) == b"1234567890"
 
 
 async def test_an_engine_that_breaks_off_is_noticed_by_a_reader_that_looks_now_and_then(pool: HttpPool) -> None:
@@ -156,7 +177,7 @@ async def test_an_engine_that_breaks_off_is_noticed_by_a_reader_that_looks_now_a
 
     async with scripted(script) as server, pool.exchange("GET", server.address, "/") as response:
         taken = [await response.chunk() or b""]
-        await response.pump(lambda data: taken.append(data) is None, 0.02)
+        await response.pump(lambda data: taken.append(data) is None, lambda: 0.02)
         with pytest.raises(TransportError):
             await response.chunk()
         assert b"".join(taken) == b"12345"

@@ -64,6 +64,13 @@ def test_there_is_one_shape_of_a_step_for_each_set_of_actions(order: StepTask) -
 
 
 @pytest.mark.parametrize("shape", EVERY_SHAPE, ids=lambda shape: shape.model.__name__)
+def test_an_answer_may_soon_be_over_once_less_than_two_hundred_characters_are_left(shape: Shape[Any]) -> None:
+    behind = shape.fields[shape.fields.index(shape.tail) + 1 :]
+    left = sum(shape.bounds[name,] for name in behind)
+    assert left < 200 <= left + shape.bounds[shape.tail,]
+
+
+@pytest.mark.parametrize("shape", EVERY_SHAPE, ids=lambda shape: shape.model.__name__)
 def test_only_a_single_class_of_characters_is_repeated(shape: Shape[Any]) -> None:
     """Xgrammar spends half a second on each token where a choice is repeated within bounds, and nothing on a class."""
     text = shape.grammars["ko"]

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -64,7 +65,7 @@ async def read(pool: HttpPool, pieces: Sequence[bytes], *, every: float | None) 
         while (texts := await tokens.literals()) is not None:
             said += texts
             if every is not None:
-                await tokens.pump(tell, every)
+                await tokens.pump(tell, partial(float, every) if every else None)
         return "".join(map(decoded, said)), tokens
 
 
