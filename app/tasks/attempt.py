@@ -28,7 +28,7 @@ Ending = Literal[
 _RESERVE = 0.5  # seconds kept for closing, settling and sending an answer that the deadline cuts short
 _TOGETHER = 16  # tokens that are taken in at once where nobody hears them: a runaway is cut that much later
 _LOOKS = 0.1  # seconds between two looks at tokens that nobody hears: by half of it the answer is late
-_EARLY_LOOKS = 0.2  # as long as the answer cannot soon be over
+_EARLY_LOOKS = 0.2  # the same as long as the answer cannot soon be over (``Shape.tail``)
 _TICK = 0.01  # seconds; event loops round their timers, and some end early
 _BEGUN: frozenset[Ending] = frozenset({"broken", "stall", "deadline"})
 
@@ -74,7 +74,7 @@ class Attempt:
         self._begun = ""
         self._json = PartialJson()
         self._unread: list[str] = []  # said, but not read as JSON yet
-        self._may_end = False  # soon
+        self._tail_begun = False  # whether it may soon be over
         self._unbroken = 0  # characters since the last quotation mark: no open field is longer
         self._watch = RunawayWatch()
         self._pieces: list[str] = []
@@ -164,9 +164,9 @@ class Attempt:
 
     def _until_next_look(self) -> float:
         """Seconds. No answer is over before its tail has begun, and hardly one within the look that finds it."""
-        if not self._may_end:
-            self._may_end = f'"{self._shape.tail}"' in self.text
-        return _LOOKS if self._may_end else _EARLY_LOOKS
+        if not self._tail_begun:
+            self._tail_begun = f'"{self._shape.tail}"' in self.text
+        return _LOOKS if self._tail_begun else _EARLY_LOOKS
 
     def _take_in(self, texts: Sequence[bytes] | None, tokens: TokenStream) -> None:
         if texts is None:
