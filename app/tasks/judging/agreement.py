@@ -28,7 +28,7 @@ _BLAME = re.compile(
     r"|(?:핵심|질문|주제)(?:을|를|에서)?\s*(?:벗어)|(?:부족한|미흡한)\s*(?:부분|점|내용|답변|설명)"
     r"|답(?:변)?(?:을|를)?\s*(?:하지\s*않|하지\s*못|못\s*했|거부)"
     r"|(?:부족|미흡|모호|피상적|추상적)(?:합니다|했습니다|하며|하고|하지만|하여|해서|입니다|이며)|아쉽습니다|아쉬웠습니다|틀렸습니다"
-    r"|(?:설명|답변|언급|제시|이해|제공|표현|전달|반영)(?:을|를|이)?\s*(?:하지|되지|못하지)?\s*(?:못|않)(?:했|았|아|으며|고)"
+    r"|(?:설명|답변|언급|제시|이해|제공|표현|전달|반영|분석|비교|정리|서술)(?:을|를|이)?\s*(?:하지|되지|못하지)?\s*(?:못|않)(?:했|았|아|으며|고)"
     r"|(?:(?:강조|포함|고려|구체화)하|다루|짚|밝히|드러내)지\s*(?:못|않)(?:했|았)"
     # Whatever it is said of: a word of the candidate's own story costs a second try at the most, blame the score.
     r"|(?:부족|미흡|모호|부정확|불분명|불성실|무관|동떨어|관련(?:이|성이)?\s*없|아쉽|아쉬|누락|빠져|빠졌|빠진|피상|추상적|얕|틀렸|틀린|벗어)"
@@ -51,6 +51,8 @@ _TOLD = re.compile(
     r"|\b(?:a\s+score\s+of|scored?(?:\s+(?:is|at))?)\s+(?P<score>\d{1,2})\b(?![.,]\d)",
     re.IGNORECASE,
 )
+_NOT_DONE = re.compile(r"[않못](?:고|으며)$")
+_NONE_SUCH = re.compile(r"(?:없|아니)[^.!?]{0,12}$")
 _NEGATED = re.compile(r"(?:지\s*(?:않|못)|없|아니|부족|어렵|않았|못했|not\s|n't\s|no\s)[^.!?]{0,12}$", re.IGNORECASE)
 
 
@@ -62,7 +64,7 @@ def contradiction(text: str, score: int) -> str | None:
     for pattern in _unfit(score):
         for found in pattern.finditer(text):
             rest = text[found.end() : _end_of_sentence(text, found.end())]
-            if found.group().endswith("지만") or not _denied(rest):  # "…지만" stands, whatever comes after it
+            if not _denied(found.group(), rest):
                 return found.group().strip()
     return None
 
@@ -83,6 +85,11 @@ def _end_of_sentence(text: str, start: int) -> int:
     return min(ends, default=len(text))
 
 
-def _denied(rest: str) -> bool:
-    """Whether the sentence takes its words back: "잘 설명했다고 보기 어렵습니다", "틀린 내용은 없습니다"."""
-    return bool(_NEGATED.search(rest))
+def _denied(words: str, rest: str) -> bool:
+    """Whether the sentence takes its ``words`` back: "잘 설명했다고 보기 어렵습니다", "틀린 내용은 없습니다".
+
+    "…지만" stands, whatever comes after it, and "설명하지 않고 분석하지 않았습니다" says twice what was not done.
+    """
+    if words.endswith("지만"):
+        return False
+    return bool((_NONE_SUCH if _NOT_DONE.search(words) else _NEGATED).search(rest))
