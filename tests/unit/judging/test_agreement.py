@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.prompt_builder import LANGUAGES, Language
-from app.tasks.feedback import own_words
+from app.tasks.feedback import CONTRACT, own_words
 from app.tasks.judging.agreement import FAIR, HIGH, LOW, contradiction, without_contradictions
 from evals.scoring.wording import contradictions
 
@@ -171,6 +171,12 @@ def test_what_stands_in_the_place_of_a_contradiction_is_none_itself(score: int, 
     assert contradictions(kept, score) == []
     assert len(kept) >= 10
     assert bool(repaired) == (contradiction(said, score) is not None)
+
+
+@pytest.mark.parametrize("contract", [CONTRACT.ko, CONTRACT.en], ids=LANGUAGES)
+@pytest.mark.parametrize("score", range(11))
+def test_nothing_is_asked_for_that_would_contradict_the_score(score: int, contract: str) -> None:
+    assert contradiction(contract, score) is None
 
 
 def test_a_sentence_with_a_decimal_goes_whole() -> None:
