@@ -14,7 +14,7 @@ from app.core.prompt_builder import Contract, Language
 from app.schemas.common import Meta
 from app.schemas.feedback import FeedbackResponse
 from app.tasks.closing import close
-from app.tasks.judging.agreement import contradiction, without_contradictions
+from app.tasks.judging.agreement import contradiction, standard, without_contradictions
 from app.tasks.judging.case import read_one
 from app.tasks.judging.echo import without_echoes
 from app.tasks.judging.integrity import flags_of, judged, told
@@ -187,11 +187,12 @@ def objection(answer: FeedbackAnswer, heard: Sequence[str], language: Language) 
     None where enough is left without it: a second try takes as long as the first one, and who waits for it is a
     candidate.
     """
-    if contradiction(answer.feedback, answer.score) is None:
+    score = standard(answer.feedback, answer.score)
+    if contradiction(answer.feedback, score) is None:
         return None
     own = without_echoes(answer.feedback, heard)
-    found = contradiction(own, answer.score)
-    if found is None or len(without_contradictions(own, answer.score)) >= _ENOUGH:
+    found = contradiction(own, score)
+    if found is None or len(without_contradictions(own, score)) >= _ENOUGH:
         return None
     if language == "ko":
         return f"{answer.score}점인 답변에 '{found}'라고 쓰면 점수와 어긋납니다. 점수에 맞게 다시 쓰세요."
@@ -205,7 +206,8 @@ def own_words(text: str, score: int, heard: Sequence[str], language: Language) -
     """
     said = text.strip()
     own = without_echoes(said, heard)
-    kept = own if contradiction(own, score) is None else without_contradictions(own, score)
+    held_to = standard(own, score)
+    kept = own if contradiction(own, held_to) is None else without_contradictions(own, held_to)
     if kept == said:
         return text, []
     wrong = [

@@ -5,11 +5,13 @@ already asks for words that fit.
 """
 
 import re
+from collections.abc import Iterable
 
 from app.core.sentences import sentences_of
 
 LOW, HIGH = 3, 8  # up to LOW there is nothing to praise, from HIGH on nothing to blame
 FAIR = 6  # from here on the answer has not missed its question, whatever it lacks
+GOOD = 7  # from here on there is something to be said for it, whatever it lacks
 
 _PRAISE = re.compile(
     r"(?:매우|아주|정말|상당히|꽤|굉장히)\s*(?:잘|좋|훌륭|정확|구체|명확|논리|인상|우수|뛰어|깊)"
@@ -61,7 +63,21 @@ def contradiction(text: str, score: int) -> str | None:
     for told in _TOLD.finditer(text):
         if int(told["of"] or told["given"] or told["score"]) != score:
             return told.group().strip()
-    for pattern in _unfit(score):
+    return _first(_unfit(score), text)
+
+
+def standard(text: str, score: int) -> int:
+    """The score to whose words ``text`` is held: a good one of which nothing but blame is told, to those of a high one.
+
+    A part of a good answer may be blamed; the whole of it may not.
+    """
+    blamed = GOOD <= score < HIGH and all(_first((_BLAME,), one) for one in sentences_of(text))
+    return HIGH if blamed else score
+
+
+def _first(patterns: Iterable[re.Pattern[str]], text: str) -> str | None:
+    """The first words of ``text`` that one of ``patterns`` finds and that it does not take back."""
+    for pattern in patterns:
         for found in pattern.finditer(text):
             rest = text[found.end() : _end_of_sentence(text, found.end())]
             if not _denied(found.group(), rest):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.prompt_builder import LANGUAGES, Language
-from app.tasks.feedback import CONTRACT, own_words
+from app.tasks.feedback import CONTRACT, FeedbackAnswer, objection, own_words
 from app.tasks.judging.agreement import FAIR, HIGH, LOW, contradiction, without_contradictions
 from evals.scoring.wording import contradictions
 
@@ -177,6 +177,35 @@ def test_what_stands_in_the_place_of_a_contradiction_is_none_itself(score: int, 
 @pytest.mark.parametrize("score", range(11))
 def test_nothing_is_asked_for_that_would_contradict_the_score(score: int, contract: str) -> None:
     assert contradiction(contract, score) is None
+
+
+@pytest.mark.parametrize(
+    "blame",
+    [
+        "답변은 기본적인 내용과 깊이가 부족합니다.",
+        "답변은 깊이와 구체적인 내용을 제공하지 않았습니다. 질문에 대한 답변이 부족합니다.",
+        "The answer lacks depth.",
+    ],
+)
+def test_of_a_good_answer_more_is_told_than_what_it_lacks(blame: str) -> None:
+    language: Language = "en" if blame.isascii() else "ko"
+    kept, repaired = own_words(blame, 7, (), language)
+    assert contradiction(kept, HIGH) is None
+    assert repaired == ["feedback: it contradicts the score; a prepared sentence stands in its place"]
+    assert own_words(blame, 6, (), language) == (blame, [])
+    partly = f"{blame} {FITS_HIGH[2]}"
+    assert own_words(partly, 7, (), language) == (partly, [])
+
+
+def test_a_good_answer_of_which_only_blame_is_told_is_asked_about_once_more() -> None:
+    def objected(feedback: str, score: int) -> bool:
+        answer = FeedbackAnswer(score=score, feedback=feedback, improvement_suggestion=None)
+        return objection(answer, (), "ko") is not None
+
+    blame = "답변은 기본적인 내용과 깊이가 부족합니다."
+    assert objected(blame, 7)
+    assert not objected(blame, 6)
+    assert not objected(f"{blame} {FITS_HIGH[2]}", 7)
 
 
 def test_a_sentence_with_a_decimal_goes_whole() -> None:
