@@ -53,6 +53,7 @@ _TOLD = re.compile(
     r"|\b(?:a\s+score\s+of|scored?(?:\s+(?:is|at))?)\s+(?P<score>\d{1,2})\b(?![.,]\d)",
     re.IGNORECASE,
 )
+_OTHER_SIDE = re.compile(r"(?<=지만)[\s,]+|(?<=으나)[\s,]+|[\s,;]+(?:but|although|however)\b", re.IGNORECASE)
 _NOT_DONE = re.compile(r"[않못](?:고|으며)$")
 _NONE_SUCH = re.compile(r"(?:없|아니)[^.!?]{0,12}$")
 _NEGATED = re.compile(r"(?:지\s*(?:않|못)|없|아니|부족|어렵|않았|못했|not\s|n't\s|no\s)[^.!?]{0,12}$", re.IGNORECASE)
@@ -69,10 +70,12 @@ def contradiction(text: str, score: int) -> str | None:
 def standard(text: str, score: int) -> int:
     """The score to whose words ``text`` is held: a good one of which nothing but blame is told, to those of a high one.
 
-    A part of a good answer may be blamed; the whole of it may not.
+    A part of a good answer may be blamed; the whole of it may not. "핵심을 짚었지만 근거가 부족합니다" is more than blame.
     """
-    blamed = GOOD <= score < HIGH and all(_first((_BLAME,), one) for one in sentences_of(text))
-    return HIGH if blamed else score
+    if not GOOD <= score < HIGH:
+        return score
+    sides = [side for one in sentences_of(text) for side in _OTHER_SIDE.split(one)]
+    return HIGH if all(_first((_BLAME,), side) for side in sides) else score
 
 
 def _first(patterns: Iterable[re.Pattern[str]], text: str) -> str | None:

@@ -197,6 +197,18 @@ def test_of_a_good_answer_more_is_told_than_what_it_lacks(blame: str) -> None:
     assert own_words(partly, 7, (), language) == (partly, [])
 
 
+@pytest.mark.parametrize(
+    "both",
+    [
+        "답변은 구체적인 내용을 제공했지만, 질문에 대한 답변이 부족합니다.",
+        "핵심을 짚었으나 근거가 부족합니다.",
+        "This answer names the main idea and explains it well, but it lacks any example from real work.",
+    ],
+)
+def test_a_sentence_that_praises_and_blames_tells_enough_of_a_good_answer(both: str) -> None:
+    assert own_words(both, 7, (), "en" if both.isascii() else "ko") == (both, [])
+
+
 def test_a_good_answer_of_which_only_blame_is_told_is_asked_about_once_more() -> None:
     def objected(feedback: str, score: int) -> bool:
         answer = FeedbackAnswer(score=score, feedback=feedback, improvement_suggestion=None)
