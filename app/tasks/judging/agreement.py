@@ -70,7 +70,7 @@ def contradiction(text: str, score: int) -> str | None:
 def standard(text: str, score: int) -> int:
     """The score to whose words ``text`` is held: a good one of which nothing but blame is told, to those of a high one.
 
-    A part of a good answer may be blamed; the whole of it may not. "핵심을 짚었지만 근거가 부족합니다" is more than blame.
+    A part of a good answer may be blamed, the whole of it may not: "핵심을 짚었지만 근거가 부족합니다" tells both.
     """
     if not GOOD <= score < HIGH:
         return score
