@@ -150,23 +150,17 @@ async def test_pieces_that_need_not_come_at_once_come_together_and_the_connectio
 
 
 async def test_a_reader_that_looks_now_and_then_says_each_time_when_it_looks_again(pool: HttpPool) -> None:
-    looks: asyncio.Queue[float] = asyncio.Queue()
-
-    def every() -> float:
-        looks.put_nowait(0.02)
-        return 0.02
+    looks = asyncio.Semaphore(1)
 
     async def script(peer: Peer) -> None:
         await peer.request()
-        await peer.say(HEAD, b"1")
-        for piece in (b"23", b"456", b"7890"):
-            async with asyncio.timeout(20):
-                await looks.get()
+        for piece in (HEAD + b"1", b"23", b"456", b"7890"):
+            await looks.acquire()
             await peer.say(piece)
 
     async with scripted(script) as server, pool.exchange("GET", server.address, "/") as response:
         taken = [await response.chunk() or b""]
-        await response.pump(lambda data: taken.append(data) is None, every)
+        await response.pump(lambda data: taken.append(data) is None, lambda: looks.release() or 0.02)
         assert b"".join([*taken, *[chunk async for chunk in response.chunks()]]) == b"1234567890"
 
 
