@@ -22,15 +22,17 @@ _HANGUL = r"\uAC00-\uCFFF\uD000-\uD7A3"
 # Hangul, ASCII without `"` and `\`, the punctuation of Korean and English prose: no Han, no kana. No `|` either:
 # without it no `<|...|>` can be written, which xgrammar would let the model write as the control token. No escapes: a
 # bounded repetition of one class costs xgrammar 0.4 ms a token on Qwen's vocabulary, of a class or an escape 770 ms.
-# Below U+0100 characters stand for themselves: llguidance's converter reads \u00B0 as \uB0.
+# Below U+0100 characters stand for themselves: llguidance's converter reads \u00B0 as \uB0. The hyphen is the last of a
+# class and stands beside no other one: behind `--`, `&&` and `~~` llguidance takes away from a class what follows. A
+# class with `*--/` in it had lost all Hangul.
 MARKS = r".!?\u2026"
 """What ends a sentence, for a class of characters."""
 CLOSERS = r"')\]\u2019\u201D"
 """What may stand behind such a mark."""
 _LATIN = "0-9A-Za-z"
 _OTHERS = (
-    r"#-&(*--/:-<=->@\[^-`{}~°-±·×÷\u2013-\u2014\u2018\u201C\u2022\u2190-\u2193\u2264-\u2265"  # noqa: RUF001  the sign of multiplication
-    r"\u3131-\u318E" + _HANGUL
+    r"#-&(*-,/:-<=->@\[^-`{}~°-±·×÷\u2013-\u2014\u2018\u201C\u2022\u2190-\u2193\u2264-\u2265"  # noqa: RUF001  the sign of multiplication
+    r"\u3131-\u318E" + _HANGUL + "-"
 )
 TEXT_CLASS = f"[ {MARKS}{CLOSERS}{_LATIN}{_OTHERS}]"
 # A text begins with a letter, a digit or an opening mark: small models otherwise begin with a stray comma.

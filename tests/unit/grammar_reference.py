@@ -18,7 +18,7 @@ _ENDLESS = 40  # how often a "longest" sentence repeats what has no upper bound
 _WORD = re.compile(
     r"""\s*(?:
         (?P<literal>"(?:[^"\\\n]|\\["\\])*")
-      | (?P<set>\[(?!\^)(?:[^\[\]\\\n]|\\u[0-9A-F]{4}|\\[\[\]\\n])+\])
+      | (?P<set>\[(?!\^)(?:(?!--|&&|~~)[^\[\]\\\n]|\\u[0-9A-F]{4}|\\[\[\]\\n])+\])  # llguidance takes away behind those
       | (?P<name>[a-zA-Z0-9][a-zA-Z0-9-]*)
       | (?P<count>\{\d+,\d*\}|[*?])
       | (?P<sign>[()|])

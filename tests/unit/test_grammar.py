@@ -362,3 +362,9 @@ def test_the_bound_of_a_field_is_that_of_its_longest_shape() -> None:
     assert bounds["action",] == len("NEXT_PHASE")
     assert bounds["message",] == 250
     assert text_bounds(SHAPES["whole report"].model)["question_feedbacks", "feedback"] == 300
+
+
+@pytest.mark.parametrize("sign", ["--", "&&", "~~"])
+def test_a_class_that_one_engine_would_take_something_away_from_is_outside_the_common_subset(sign: str) -> None:
+    with pytest.raises(ValueError, match="common subset"):
+        Grammar(f"root ::= [a-z{sign}가-힣]\n")
