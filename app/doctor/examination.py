@@ -116,7 +116,7 @@ async def _engine(settings: Settings) -> Checks:
     if last.level == "ok":
         yield (last := await _asked(engine.KEY, _key(info, key_set=bool(key))))
     if last.level != "ok":
-        yield _left_out("model, context, flags, thinking, cached tokens, constrained decoding, speed", last)
+        yield _left_out("model, context, flags, thinking, cached tokens, constrained decoding, Korean, speed", last)
         return
     async for check in _served(settings, info):
         yield check
@@ -179,10 +179,12 @@ async def _generations(settings: Settings, client: LLMEngine) -> Checks:
     if last.level == "ok":
         yield (last := await _generated(generation.THINKING, thinking()))
     if last.level != "ok":
-        yield _left_out("cached tokens, constrained decoding, speed", last)
+        yield _left_out("cached tokens, constrained decoding, Korean, speed", last)
         return
     yield await _generated(generation.CACHED, cached())
-    yield await _generated(generation.CONSTRAINED, generation.constrained_check(client))
+    yield (last := await _generated(generation.CONSTRAINED, generation.constrained_check(client)))
+    if last.level == "ok":
+        yield await _generated(generation.KOREAN, generation.korean_check(client))
     yield generation.speed_check(found[0], settings.default_max_tokens, settings.request_timeout)
 
 
@@ -217,7 +219,7 @@ async def _embedded(settings: Settings) -> Checks:
     yield (memory := machine.memory_check(name, machine.model_bytes(name), machine.available_memory()))
     broken = next((check for check in (openmp, library, file, memory) if check.level == "problem"), None)
     if broken is not None:
-        yield _left_out("a first answer, constrained decoding, speed", broken)
+        yield _left_out("a first answer, constrained decoding, Korean, speed", broken)
         return
     async with running_engine(settings, warm=False) as client:
         async for check in _generations(settings, client):

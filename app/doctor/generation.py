@@ -6,14 +6,18 @@ from dataclasses import dataclass
 
 from app.core.deadline import Deadline
 from app.core.generation import Generation, Message, Priority, Sampling, Usage
+from app.core.grammar import TEXT_CLASS
 from app.core.llm_engine import LLMEngine
 from app.doctor.checks import Check, ok, problem, warning
 from app.doctor.engine import no_thinking_flag
 from app.engines.models import model_profile
 
 THINKING, CACHED, CONSTRAINED, SPEED = "Thinking off", "Cached tokens", "Constrained decoding", "Speed"
+KOREAN = "Korean text"
 _LIMIT = 18.0  # below the limit of a check, so that the engine's own reason is told
 _DIGITS = "root ::= [0-9] [0-9] [0-9]"
+_TEXT = f"root ::= text{{1,40}}\ntext ::= {TEXT_CLASS}\n"
+_ALTERNATIVES = 20  # likeliest tokens that are looked at
 _ENOUGH_TOKENS = 8  # fewer say nothing about speed
 # Longer than 64 tokens: engines may keep their prefix cache in pages of that size.
 _SYSTEM = (
@@ -107,6 +111,33 @@ async def constrained_check(engine: LLMEngine) -> Check:
     if re.fullmatch("[0-9]{3}", text):
         return ok(CONSTRAINED, f"a grammar of three digits gave {text}.")
     return constraint_ignored(f"a grammar of three digits gave {text[:40]!r}.")
+
+
+async def korean_check(engine: LLMEngine) -> Check:
+    """Whether Hangul can be written under the grammar of a text, told by the tokens that it leaves amid a Korean word.
+
+    Grammar engines differ in how they read a class of characters, and one that reads it too narrowly makes a model go
+    on in English.
+
+    Raises:
+        ServiceError: see ``LLMEngine.admit`` and ``Slot.complete``.
+    """
+    sampling = Sampling(temperature=0.0)
+    asked = Generation(_MESSAGES, 1, sampling, _TEXT, Priority.CHAT, _ALTERNATIVES, begun="안녕하세요, 만나서 반갑습")
+    deadline = Deadline.after(_LIMIT)
+    async with engine.admit(asked.priority, deadline) as slot:
+        said = await slot.complete(asked, until=deadline)
+    left = list(said.alternatives[0]) if said.alternatives else []
+    if not left:
+        return ok(KOREAN, "not looked at: the engine tells no alternatives of a token.")
+    if any(not token.isascii() for token in left):
+        return ok(KOREAN, "the grammar of a text leaves Hangul.")
+    return problem(
+        KOREAN,
+        f"the grammar of a text leaves no Hangul amid a Korean word: {', '.join(map(repr, left[:5]))}.",
+        "Answers would go on in English. Start SGLang with --grammar-backend llguidance, in the version that came with "
+        "it; where that is so, the model knows no Korean: set MODEL_NAME to one that does, or LANGUAGE=en.",
+    )
 
 
 def constraint_ignored(detail: str) -> Check:

@@ -9,14 +9,14 @@ from threading import Thread
 import pytest
 
 from app.doctor.engine import CONTEXT, ENGINE, GRAMMARS, KEY, MODEL, PRIORITY, QUEUE, READY, VERSION
-from app.doctor.generation import CACHED, CONSTRAINED, SPEED, THINKING
+from app.doctor.generation import CACHED, CONSTRAINED, KOREAN, SPEED, THINKING
 from simulator.ports import free_port
 from tests.doctor.conftest import HEALTHY
 from tests.doctor.doctor_command import Report, environment, examined, levels
 from tests.simulator.sim_harness import Simulator, running
 from tests.support.service import LLM_SERVICE
 
-GENERATED = (THINKING, CACHED, CONSTRAINED, SPEED)
+GENERATED = (THINKING, CACHED, CONSTRAINED, KOREAN, SPEED)
 
 
 def on(sglang: Simulator, folder: Path, **variables: str) -> Report:
@@ -144,6 +144,15 @@ def test_a_grammar_that_is_refused_is_found(sglang: Simulator, tmp_path: Path) -
     report = on(sglang, tmp_path)
     assert report.problems == [CONSTRAINED]
     assert "--grammar-backend" in report.fix(CONSTRAINED)
+
+
+def test_a_grammar_that_leaves_no_hangul_is_found(sglang: Simulator, tmp_path: Path) -> None:
+    greeting = "안녕하세요. 면접은 삼십 분쯤 걸립니다. 편하게 말씀해 주세요."
+    sglang.script(greeting, greeting, "123", ".")
+    report = on(sglang, tmp_path)
+    assert (report.status, report.problems) == (1, [KOREAN])
+    assert "'.'" in report.line(KOREAN)
+    assert "--grammar-backend" in report.fix(KOREAN)
 
 
 def test_an_engine_that_fails_is_a_line_and_no_crash(sglang: Simulator, tmp_path: Path) -> None:
