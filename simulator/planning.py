@@ -121,7 +121,7 @@ def _check_room(engine: Engine, order: Order, count: int) -> None:
 
 def _sample(engine: Engine, order: Order, index: int, room: int) -> Sample:
     """Decide one answer: the text, bent by faults, cut by stop strings and by the token limit."""
-    text = engine.author.write(order.prompt, order.constraint, engine.settings, index).removeprefix(order.begun)
+    text = _going_on(engine.author.write(order.prompt, order.constraint, engine.settings, index), order.begun)
     text, ended = _bend(text, order)
     limit = room if order.limit is None else order.limit
     finish, matched, extra = "stop", engine.settings.eos_token_id, 1
@@ -136,6 +136,14 @@ def _sample(engine: Engine, order: Order, index: int, room: int) -> Sample:
         sample.pieces = sample.pieces[:limit]
         sample.finish, sample.matched, sample.extra = "length", None, 0
     return sample
+
+
+def _going_on(text: str, begun: str) -> str:
+    """An answer without its beginning; if it lacks only the sentence with which a text begins there, behind that."""
+    at = begun.rfind('"') + 1
+    if 0 < at < len(begun) and not text.startswith(begun) and text.startswith(begun[:at]):
+        return " " + text[at:]
+    return text.removeprefix(begun)
 
 
 def _bend(text: str, order: Order) -> tuple[str, bool]:

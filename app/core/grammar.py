@@ -42,6 +42,7 @@ _OPENING = rf"[A-Za-z0-9(\[<'\u2018\u201C{_HANGUL}]"
 _FIRST: Mapping[Language, str] = {"ko": f"[{_HANGUL}]", "en": _OPENING}
 
 _SENTENCES = "x-sentences"
+_GIVEN = "x-given"
 QUOTE: JsonDict = {"x-text": "quote"}
 """``json_schema_extra`` of a field that repeats the caller's words and so may begin with any letter."""
 
@@ -67,6 +68,14 @@ def at_most(count: int) -> JsonDict:
     return {_SENTENCES: count}
 
 
+def goes_on(most: int) -> JsonDict:
+    """``json_schema_extra`` of a bounded text that goes on behind a first sentence of up to ``most`` characters.
+
+    So it does where the beginning of an answer opens it: the engine is given that sentence with it.
+    """
+    return {_GIVEN: most}
+
+
 def share(most: int, count: int) -> int:
     """Characters of each of ``count`` sentences of a text of ``most``, without its end.
 
@@ -81,7 +90,7 @@ _Bound: TypeAlias = tuple[tuple[str, ...], int]
 _KEYWORDS = {
     *("$defs", "$ref", "anyOf", "const", "enum", "type", "default", "description", "examples", "title", "x-text"),
     *("additionalProperties", "properties", "required", "items", "maxItems", "minItems"),
-    *("maxLength", "minLength", "maximum", "minimum", _SENTENCES),
+    *("maxLength", "minLength", "maximum", "minimum", _SENTENCES, _GIVEN),
 }
 
 
@@ -134,6 +143,11 @@ def shares(model: type[BaseModel]) -> Mapping[str, int]:
     """Of each field whose sentences can be counted: how long one may be (see ``share``)."""
     texts = [(name, text) for name, value in _properties(model) for text in _texts(value)]
     return {name: share(text["maxLength"], text[_SENTENCES]) for name, text in texts if _SENTENCES in text}
+
+
+def given(model: type[BaseModel]) -> Mapping[str, int]:
+    """Of each field whose first sentence may be given (``goes_on``): how long that may be, with the blank behind it."""
+    return {name: value[_GIVEN] + 1 for name, value in _properties(model) if _GIVEN in value}
 
 
 def _texts(schema: Schema) -> Sequence[Schema]:
@@ -274,6 +288,10 @@ class _Writer:
         """A text between quotes; what stands there is a rule of its own, which llguidance makes one expression of."""
         least = cast("int", schema.get("minLength", 0))
         most = cast("int | None", schema.get("maxLength"))
+        opened = self._literal('"')
+        blank = ""
+        if most is not None and _GIVEN in schema and not opened:
+            most, blank = most - schema[_GIVEN] - 1, _quoted(" ")
         if most is not None:
             _require_room(least, most)
         begin = "opening" if schema.get("x-text") == "quote" else "first"
@@ -286,7 +304,7 @@ class _Writer:
             bound = "*" if most is None and not more else f"{{{more},{'' if most is None else most - 1}}}"
             self._rules[rule] = f"{begin} text{bound}"
         text = rule if least else f"({rule})?"
-        return " ".join(filter(None, (self._literal('"'), text, self._literal('"'))))
+        return " ".join(filter(None, (opened, blank, text, self._literal('"'))))
 
 
 def _sentences(begin: str, least: int, most: int, count: int) -> str:

@@ -16,7 +16,8 @@ class InterviewStepResponse(BaseModel):
     action: Action = Field(examples=["FOLLOW_UP"])
     message: str | None = Field(
         max_length=255,
-        description="What the interviewer says; null only with NEXT_PHASE.",
+        description="What the interviewer says: prepared words that the answer was heard, then a question. Null only "
+        "with NEXT_PHASE.",
         examples=["운영 중에 GC 때문에 생긴 문제를 해결해 본 적이 있나요?"],
     )
     evaluation: str | None = Field(examples=["정의는 정확하나 사례가 없다."])

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, Field, RootModel, create_model
 
 from app.core.generation import Priority, Sampling, Usage
-from app.core.grammar import at_most
+from app.core.grammar import at_most, goes_on
 from app.core.llm_engine import Slot
 from app.core.prompt_builder import Language
 from app.core.sentences import cut_at_sentence
@@ -15,7 +15,7 @@ from app.schemas.common import Meta
 from app.schemas.interview import Action, InterviewStepResponse
 from app.schemas.scoring import DecisionMeta
 from app.tasks.closing import close
-from app.tasks.interview_words import CONTRACT, FALLBACK, REPEATED, words_for
+from app.tasks.interview_words import CONTRACT, FALLBACK, LONGEST_OPENING, REPEATED, openings_for, words_for
 from app.tasks.judging.asks import asks
 from app.tasks.judging.case import Case, read_many
 from app.tasks.judging.echo import without_echoes
@@ -31,7 +31,7 @@ Order = Literal["message-first", "thought-first"]
 _STORED = 255  # characters of `message` that the caller's database takes
 
 _Thought = Annotated[str, Field(min_length=5, max_length=150, json_schema_extra=at_most(1))]
-_Message = Annotated[str, Field(min_length=5, max_length=250)]
+_Message = Annotated[str, Field(min_length=5, max_length=_STORED, json_schema_extra=goes_on(LONGEST_OPENING))]
 _Evaluation = Annotated[str | None, Field(min_length=5, max_length=200, json_schema_extra=at_most(1))]
 
 
@@ -131,6 +131,7 @@ async def _rule(slot: Slot, call: Call, *, order: Order) -> Ruling[StepAnswer]:
             memory=call.policy.memory,
         )
     decision = rules.decide(measured.meta.expected if measured else None)
+    openings = openings_for(case, call.language, stopped=last is not None and last.stopped is not None)
     marks: dict[str, Any] = {
         "judged": judged(case),
         "integrity_flags": told(flags, case.last),
@@ -144,9 +145,12 @@ async def _rule(slot: Slot, call: Call, *, order: Order) -> Ruling[StepAnswer]:
         close=partial(_close, order=order, decision=decision, language=call.language),
         marks=marks,
         usage=measured.usage if measured else Usage(),
+        openings={_SHAPES[order][action,].begun: opening for action, opening in openings.items()}
+        if order == "message-first"
+        else {},
         narrow=_narrow(order, decision),
-        object=partial(_objection, case=case, language=call.spoken),
-        mend=partial(_mend, case=case, language=call.language),
+        object=partial(_objection, case=case, openings=openings, language=call.spoken),
+        mend=partial(_mend, case=case, openings=openings, language=call.language),
         finish=partial(_finish, case=case, language=call.language),
     )
 
@@ -163,16 +167,23 @@ def _narrow(order: Order, decision: Decision) -> Callable[[str], Shape[StepAnswe
     return narrow
 
 
-def _objection(answer: StepAnswer, *, case: Case, language: Language) -> str | None:
+def _objection(answer: StepAnswer, *, case: Case, openings: Mapping[Action, str], language: Language) -> str | None:
     step: Step = answer.root
-    again = asked_before(step.message, case.exchanges) if step.message else None
+    again = (
+        asked_before(step.message.removeprefix(openings.get(step.action, "")), case.exchanges) if step.message else None
+    )
     return REPEATED[language].format(again.question) if again else None
 
 
-def _mend(answer: StepAnswer, *, case: Case, language: Language) -> tuple[StepAnswer, list[str]]:
+def _mend(
+    answer: StepAnswer, *, case: Case, openings: Mapping[Action, str], language: Language
+) -> tuple[StepAnswer, list[str]]:
     """A question asked before is replaced by one that was not: by then the model has had two tries."""
     step: Step = answer.root
     message = fresh_question(case, language)
+    opening = openings.get(step.action)
+    if opening and step.message and step.message.startswith(opening):  # it has been heard
+        message = f"{opening} {message}"
     return type(answer).model_construct(step.model_copy(update={"message": message})), [
         "message: it was asked before; a prepared question stands in its place"
     ]

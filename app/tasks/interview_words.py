@@ -5,6 +5,7 @@ from typing import Any
 
 from app.core.prompt_builder import Contract, Language
 from app.schemas.interview import Action
+from app.tasks.judging.case import Case
 
 # A question that fits after any answer: a broken generation must not end the phase, as an error would.
 FALLBACK: Mapping[Language, Mapping[str, Any]] = {
@@ -66,6 +67,43 @@ REPEATED: Mapping[Language, str] = {
     "ko": "'{}'라는 질문은 이미 했습니다. 아직 묻지 않은 것을 물으세요.",
     "en": "'{}' has been asked already. Ask something that has not been asked.",
 }
+
+
+# What a message begins with, so that who listens hears at once that the interview goes on: it is given to the model. It
+# judges nothing and says nothing that might not be so, because it is chosen before anything has been written. Its
+# second sentence announces the question: a small model finds none behind the first (docs/scoring.md).
+LONGEST_OPENING = 32  # characters
+_HEARD: Mapping[Language, Sequence[str]] = {
+    "ko": ("네, 잘 들었습니다.", "말씀 감사합니다.", "네, 그렇군요.", "답변 감사합니다."),
+    "en": ("Thank you.", "I see, thanks.", "Right, thanks.", "Noted, thanks."),
+}
+_NOTHING_HEARD: Mapping[Language, Sequence[str]] = {
+    "ko": ("네, 알겠습니다.", "네, 괜찮습니다."),
+    "en": ("All right.", "No problem."),
+}
+_ANNOUNCED: Mapping[Language, Mapping[Action, str]] = {
+    "ko": {"FOLLOW_UP": "한 가지 더 여쭙겠습니다.", "NEW_TOPIC": "다음 질문입니다."},
+    "en": {"FOLLOW_UP": "One more.", "NEW_TOPIC": "A new topic."},
+}
+_FIRST_OPENING: Mapping[Language, str] = {  # of a phase, not of the interview: no greeting
+    "ko": "그럼 시작하겠습니다. 첫 질문입니다.",
+    "en": "Let us begin.",
+}
+
+
+def openings_for(case: Case, language: Language, *, stopped: bool) -> Mapping[Action, str]:
+    """What the next message begins with, by action; in two steps that follow each other in a phase not the same.
+
+    Args:
+        case: What was said so far.
+        language: Of the answer.
+        stopped: Whether a gate stops the last answer: it is none.
+    """
+    if case.last is None:
+        return {"NEW_TOPIC": _FIRST_OPENING[language]}
+    heard = (_NOTHING_HEARD if stopped else _HEARD)[language]
+    first = heard[len(case.exchanges) % len(heard)]
+    return {action: f"{first} {announced}" for action, announced in _ANNOUNCED[language].items()}
 
 
 # Without an example of the few words: a small model says the example, and then no question (20 of 23 situations).

@@ -9,8 +9,9 @@ from pydantic import BaseModel
 from pydantic_core import CoreConfig, SchemaValidator
 
 from app.core.begun import begun_of
-from app.core.grammar import CLOSERS, MARKS, grammar_for, shares, text_bounds, word_fields
+from app.core.grammar import CLOSERS, MARKS, given, grammar_for, shares, text_bounds, word_fields
 from app.core.llm_engine import LLMEngine
+from app.core.partial_json import PartialJson
 from app.core.prompt_builder import LANGUAGES, Language
 from app.core.sentences import sentences_of
 
@@ -30,6 +31,7 @@ class Shape(Generic[A]):
     Attributes:
         model: As a pydantic model.
         begun: What every answer begins with: the engine is given it, and goes on from there.
+        opens: The top-level field whose text that opens; empty if it opens none.
         bounds: The longest text of each field, by its path of keys.
         words: The fields whose texts come from a fixed set of words.
         shortest: The least of the bounds of texts that are free.
@@ -39,10 +41,12 @@ class Shape(Generic[A]):
     def __init__(self, model: type[A], *, counted: bool = False) -> None:
         self.model = model
         self.begun = begun_of(model)
+        self.opens = _open_field(self.begun)
         self.bounds = text_bounds(model)
         self.words = word_fields(model)
         self.shortest = min((most for path, most in self.bounds.items() if path[-1] not in self.words), default=0)
         self.tail = self._tail()
+        self._given = given(model).get(self.opens, 0)
         self._shares: Mapping[str, int] = shares(model) if counted else {}
         # Values are somebody's words: by default pydantic keeps the short ones of all answers in a cache.
         self._reader = SchemaValidator(model.__pydantic_core_schema__, CoreConfig(cache_strings="keys"))
@@ -73,8 +77,8 @@ class Shape(Generic[A]):
         Characters: all at its bound, or up to the end of a sentence that is as long as one may be.
         """
         most = None if name in self.words else self.bounds.get((name,))
-        if most is not None and len(text) >= most:
-            return most
+        if most is not None and len(text) >= most - (self._given if name == self.opens else 0):
+            return len(text)
         begin, room = 0, self._shares.get(name)
         if room is None:
             return None
@@ -101,3 +105,10 @@ class Shape(Generic[A]):
             ValidationError: it is none.
         """
         return self._reader.validate_json(text)
+
+
+def _open_field(begun: str) -> str:
+    read = PartialJson()
+    read.feed(begun)
+    path = read.open_path
+    return path[0] if path is not None and len(path) == 1 and isinstance(path[0], str) else ""

@@ -109,6 +109,8 @@ class Ruling(Generic[A]):
         close: See ``Question``.
         marks: For ``meta``.
         usage: Tokens spent on it.
+        openings: What goes on behind the beginning of a shape, by that beginning: the first words of the text that it
+            opens. The engine is given them with it.
         narrow: The first token behind what the shape has begun with -> the shape of what that leaves to be said, or
             None if it leaves several. Itself None if there is nothing to narrow.
         object: See ``Question``.
@@ -120,10 +122,15 @@ class Ruling(Generic[A]):
     close: Callable[[Mapping[str, Any], str | None], tuple[A, list[str]]]
     marks: Mapping[str, Any] = field(default_factory=dict[str, Any])
     usage: Usage = field(default_factory=Usage)
+    openings: Mapping[str, str] = field(default_factory=dict[str, str])
     narrow: Callable[[str], Shape[A] | None] | None = None
     object: Callable[[A], str | None] = _nothing_against
     mend: Callable[[A], tuple[A, list[str]]] | None = None
     finish: Callable[[A], tuple[A, list[str]]] | None = None
+
+    def begun(self, shape: Shape[A]) -> str:
+        """What the engine is given as the beginning of an answer in ``shape``."""
+        return shape.begun + self.openings.get(shape.begun, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +251,7 @@ class Task(Generic[A, R]):
             if shape is not None:
                 shape = shape.on(engine)
                 grammar = shape.grammars[call.language]
-                rest = question.generation._replace(grammar=grammar, begun=shape.begun)
+                rest = question.generation._replace(grammar=grammar, begun=ruling.begun(shape))
                 question = replace(question, shape=shape, generation=rest)
         asking = Asking(question, call.patience)
         async with aclosing(asking.events(slot, live=call.live)) as events:
@@ -267,7 +274,7 @@ class Task(Generic[A, R]):
             grammar=shape.grammars[call.language],
             priority=self.priority,
             common=True,  # a phase of an interview has one system prompt, and so have its interviews
-            begun=shape.begun,
+            begun=ruling.begun(shape),
         )
         return Question(self.name, shape, generation, ruling.close, ruling.object, ruling.mend, ruling.finish)
 

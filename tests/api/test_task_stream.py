@@ -105,6 +105,8 @@ def test_sentences_of_the_message_are_marked(api_service: Service, api_engine: S
             if data["sentence_end"]:
                 sentences.append("")
     assert [sentence.strip() for sentence in sentences if sentence.strip()] == [
+        "말씀 감사합니다.",
+        "한 가지 더 여쭙겠습니다.",
         "좋은 설명이네요.",
         "운영 중에 멈춤 시간이 길어진 적이 있었나요?",
         "3.5초를 넘긴 때가 궁금합니다.",

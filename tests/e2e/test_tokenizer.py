@@ -12,12 +12,15 @@ import pytest
 from app.core.defuse import defuse
 from app.core.health import EngineMonitor
 from app.core.http_pool import HttpPool
+from app.core.prompt_builder import LANGUAGES
 from app.engines.catalog import find_model
 from app.engines.llamacpp import llamacpp_command
 from app.engines.profiles import EMBEDDED
 from app.engines.supervisor import Supervisor
 from app.tasks.feedback import FREE, SCORED
 from app.tasks.interview import MESSAGE_FIRST, THOUGHT_FIRST
+from app.tasks.interview_words import openings_for
+from app.tasks.judging.case import Case, Exchange
 from app.tasks.report_parts import REVIEWS, SUMMARY
 from app.tasks.report_whole import WHOLE_REPORT
 from tests.support.attacks import variants
@@ -92,11 +95,24 @@ async def ends_a_token(engine: httpx2.AsyncClient, begun: str, rest: str) -> boo
     return within[: len(alone)] == alone
 
 
+def opened() -> list[str]:
+    """Every beginning that a message may be given."""
+    answered = Exchange("캐시란 무엇인가요?", "자주 쓰는 값을 가까이 둡니다.")
+    return [
+        f'{{"action":"{action}","message":"{opening}'
+        for language in LANGUAGES
+        for count in range(5)
+        for stopped in (True, False)
+        for action, opening in openings_for(Case((answered,) * count), language, stopped=stopped).items()
+    ]
+
+
 async def cut_differently() -> list[tuple[str, str]]:
     """Beginnings of answers that end amid a token, with what follows."""
     shapes = (*SCORED, FREE, *REVIEWS, SUMMARY, *MESSAGE_FIRST.shapes, *THOUGHT_FIRST.shapes, *WHOLE_REPORT.shapes)
     begun = dict.fromkeys(shape.begun for shape in shapes)
     pairs = [(one, rest) for one in begun for rest in GOING_ON['"' if one.endswith('"') else ""]]
+    pairs += [(one, rest) for one in opened() for rest in (" 어떤 경험", " 주문 조회", " How", " What")]
     async with tokenizer() as engine:
         assert not await ends_a_token(engine, '{"score":', '"답변')  # it would not do to end there
         return [(one, rest) for one, rest in pairs if not await ends_a_token(engine, one, rest)]

@@ -1,5 +1,6 @@
 """What every answer begins with is given to the engine, and the grammar is exactly that of the rest."""
 
+import json
 from functools import cache
 from random import Random
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from app.core.begun import begun_of
 from app.core.grammar import grammar_for
 from app.tasks.feedback import FREE, SCORED
 from app.tasks.interview import MESSAGE_FIRST, THOUGHT_FIRST
+from app.tasks.interview_words import LONGEST_OPENING
 from app.tasks.report_parts import REVIEWS, SUMMARY
 from app.tasks.report_whole import WHOLE_REPORT
 from app.tasks.shape import Shape
@@ -23,6 +25,7 @@ CHOSEN: list[Shape[Any]] = [
     *(FREE, SCORED[0], SCORED[10], REVIEWS[7], SUMMARY),
     *(*MESSAGE_FIRST.shapes, *THOUGHT_FIRST.shapes, *WHOLE_REPORT.shapes),
 ]
+MESSAGE = 255 - LONGEST_OPENING - 1  # characters of a message behind the sentence that it is begun with
 randoms = st.randoms(use_true_random=True, note_method_calls=False)
 
 
@@ -37,7 +40,7 @@ def both(shape: Shape[Any]) -> tuple[Grammar, Grammar]:
 @settings(max_examples=6, deadline=None)
 def test_the_beginning_and_any_rest_are_a_whole_answer(shape: Shape[Any], random: Random, style: Style) -> None:
     whole, rest = both(shape)
-    answer = shape.begun + rest.sentence(random, style)
+    answer = shape.begun + ("네." if shape.opens == "message" else "") + rest.sentence(random, style)
     assert whole.recognises(answer)
     shape.model.model_validate_json(answer)
 
@@ -49,7 +52,10 @@ def test_every_whole_answer_is_the_beginning_and_a_rest(shape: Shape[Any], rando
     whole, rest = both(shape)
     answer = whole.sentence(random, style)
     assert answer.startswith(shape.begun)
-    assert rest.recognises(answer[len(shape.begun) :])
+    if shape.opens == "message":  # it goes on behind a sentence
+        assert rest.recognises(" " + answer[len(shape.begun) :]) == (len(json.loads(answer)["message"]) <= MESSAGE)
+    else:
+        assert rest.recognises(answer[len(shape.begun) :])
 
 
 @pytest.mark.parametrize("shape", EVERY_SHAPE, ids=lambda shape: shape.begun)

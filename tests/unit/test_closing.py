@@ -15,6 +15,7 @@ from app.core.prompt_builder import LANGUAGES, Language
 from app.schemas.scoring import ScoreMeta
 from app.tasks import feedback, report_parts, report_whole
 from app.tasks.closing import end_sentences
+from app.tasks.interview_words import LONGEST_OPENING
 from app.tasks.structured import Policy
 from tests.unit.rulings import CASES, META, ruling, step_task
 
@@ -249,11 +250,20 @@ def test_a_text_that_fills_its_bound_ends_with_its_last_whole_sentence(order: st
     task = step_task(order)
     shape = next(one for one in task.shapes if "NEW_TOPIC" in str(one.model.model_json_schema()))
     whole = "네, 잘 들었습니다. 인덱스는 언제 쓰시나요?"
-    said = {**STEP_SAID, "message": f"{whole} {'그' * 250}"[:250]}
+    room = 255 if order == "thought-first" else 255 - LONGEST_OPENING + len("네, 잘 들었습니다.")
+    said = {**STEP_SAID, "message": f"{whole} {'그' * room}"[:room]}
     answer = shape.read(json.dumps({name: said[name] for name in shape.fields}, ensure_ascii=False))
     ended, repaired = end_sentences(answer, shape)
     assert (ended.root.message, repaired) == (whole, ["message: cut short"])
     assert end_sentences(ended, shape) == (ended, [])
+
+
+def test_a_message_at_its_bound_that_ends_a_sentence_stays_whole() -> None:
+    shape = next(one for one in step_task("message-first").shapes if one.begun == '{"action":"NEW_TOPIC","message":"')
+    whole = f"네, 잘 들었습니다. {'그' * 229}?"
+    said = {**STEP_SAID, "message": whole}
+    answer = shape.read(json.dumps({name: said[name] for name in shape.fields}, ensure_ascii=False))
+    assert end_sentences(answer, shape) == (answer, [])
 
 
 def test_a_text_within_its_bound_stays_as_it_is_full_stop_or_none() -> None:

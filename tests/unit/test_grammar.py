@@ -360,7 +360,7 @@ def test_every_hangul_syllable_may_be_written() -> None:
 def test_the_bound_of_a_field_is_that_of_its_longest_shape() -> None:
     bounds = text_bounds(SHAPES["step"].model)
     assert bounds["action",] == len("NEXT_PHASE")
-    assert bounds["message",] == 250
+    assert bounds["message",] == 255
     assert text_bounds(SHAPES["whole report"].model)["question_feedbacks", "feedback"] == 300
 
 

@@ -20,9 +20,13 @@ EVERY_SHAPE: list[Shape[Any]] = [
 ]
 
 
+OPENING = "네, 잘 들었습니다."
+
+
 def says(shape: Shape[Any], answer: str) -> bool:
     """Whether an engine can say ``answer`` in Korean: it is given the beginning, and the grammar leaves it the rest."""
-    return answer.startswith(shape.begun) and Grammar(shape.grammars["ko"]).recognises(answer[len(shape.begun) :])
+    begun = shape.begun + (OPENING if shape.opens == "message" else "")
+    return answer.startswith(begun) and Grammar(shape.grammars["ko"]).recognises(answer[len(begun) :])
 
 
 ALLOWED: tuple[tuple[Action, ...], ...] = (
@@ -49,7 +53,7 @@ def test_a_known_score_is_the_only_one_that_can_be_said(
 
 def step(order: StepTask, action: Action) -> str:
     """A step as the model would say it, its keys in the order of the task."""
-    message = None if action == "NEXT_PHASE" else "어떤 경험이 있나요?"
+    message = None if action == "NEXT_PHASE" else f"{OPENING} 어떤 경험이 있나요?"
     said = {"action": action, "message": message, "evaluation": None}
     thought = {"thought": "다음으로 넘어갑니다."}
     answer = {**said, **thought} if order is MESSAGE_FIRST else {**thought, **said}
