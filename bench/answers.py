@@ -255,8 +255,9 @@ def _said() -> Mapping[str, str]:
 
 
 def _rest(answer: Mapping[str, Any], shape: Shape[Any]) -> str:
-    """What is left to say of ``answer``: the engine is given the beginning."""
-    return _json(answer).removeprefix(shape.begun)
+    """What is left to say of ``answer``: the engine is given the beginning, a message with its first sentence."""
+    blank = " " if shape.opens == "message" else ""
+    return blank + _json(answer).removeprefix(shape.begun)
 
 
 def _chat() -> bytes:

@@ -39,16 +39,18 @@ class Wait:
 
     Attributes:
         sentence: From the step call to the first sentence of its message.
+        message: To the end of that message, which is its question.
         whole: To the whole step.
         answered: From the end of the answer to the first sentence: the feedback call comes in between.
     """
 
     sentence: float
+    message: float
     whole: float
     answered: float
 
 
-_sentence, _whole, _answered = attrgetter("sentence"), attrgetter("whole"), attrgetter("answered")
+_sentence, _message, _whole, _answered = map(attrgetter, ("sentence", "message", "whole", "answered"))
 
 
 @dataclass(slots=True)
@@ -151,7 +153,7 @@ def _interview(url: str, name: str, candidate: str, steps: int, pasted: int) -> 
             failed += 1
             question = turn.message
             continue
-        waits.append(Wait(heard.sentence, heard.whole, answered + heard.sentence))
+        waits.append(Wait(heard.sentence, heard.message, heard.whole, answered + heard.sentence))
         question = str(heard.result.get("message") or turn.message)
     return waits, failed
 
@@ -161,7 +163,7 @@ def _hear_whole(url: str, prompt: Mapping[str, str]) -> Heard:
     begun = time.perf_counter()
     result = _post(f"{url}/api/interview/step", prompt)
     seconds = time.perf_counter() - begun
-    return Heard(seconds, seconds, result)
+    return Heard(seconds, seconds, seconds, result)
 
 
 def _post(url: str, prompt: Mapping[str, str]) -> Any:
@@ -176,29 +178,32 @@ def _post(url: str, prompt: Mapping[str, str]) -> Any:
 def table(found: Mapping[tuple[int, str], Played], conditions: str) -> list[str]:
     """Lines of Markdown; ``found`` by the number of interviews side by side and the service."""
     head = (
-        "interviews", "", "first sentence p50 / p90 s", "whole step s", "feedback and first sentence s", "failed",
-        "completion tokens", "prompt tokens computed / sent",
+        "interviews", "", "first sentence p50 / p90 s", "its question s", "whole step s",
+        "feedback and first sentence s", "failed", "completion tokens", "prompt tokens computed / sent",
     )  # fmt: skip
     rows = [conditions, "", row(head), "|---" * len(head) + "|"]
     for (count, name), one in found.items():
         spent, per = one.tokens, one.interviews
         sentence = f"{one.median(_sentence):.2f} / {one.tail(_sentence):.2f}"
-        whole, answered = f"{one.median(_whole):.2f}", f"{one.median(_answered):.2f}"
+        message, whole, answered = (f"{one.median(of):.2f}" for of in (_message, _whole, _answered))
         prompt = f"{spent.computed / per:,.0f} / {spent.prompt / per:,.0f}"
-        rows.append(row((count, name, sentence, whole, answered, one.failed, f"{spent.completion / per:,.0f}", prompt)))
+        rows.append(
+            row((count, name, sentence, message, whole, answered, one.failed, f"{spent.completion / per:,.0f}", prompt))
+        )
     rows.append("")
     for count in sorted({count for count, _ in found}):
         ours, plain = found[count, OURS], found[count, PLAIN]
+        tokens = ours.tokens.completion / max(1, plain.tokens.completion)
         rows.append(
-            f"{count} at once: the first sentence is heard {sooner(ours, plain):.2f} times sooner, "
-            f"for {ours.tokens.completion / max(1, plain.tokens.completion):.2f} times the completion tokens."
+            f"{count} at once: the first sentence is heard {sooner(ours, plain):.2f} times sooner, the question "
+            f"{sooner(ours, plain, _message):.2f} times, for {tokens:.2f} times the completion tokens."
         )
     return rows
 
 
-def sooner(ours: Played, plain: Played) -> float:
-    """How many times sooner the first sentence is heard from ``ours``, by medians."""
-    return plain.median(_sentence) / ours.median(_sentence)
+def sooner(ours: Played, plain: Played, of: Callable[[Wait], float] = _sentence) -> float:
+    """How many times sooner it is heard from ``ours``, by medians: by default the first sentence."""
+    return plain.median(of) / ours.median(of)
 
 
 def verdict(ours: Played, plain: Played, count: int) -> list[str]:

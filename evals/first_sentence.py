@@ -24,9 +24,10 @@ _PROMPT = {
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """Seconds from the request to the end of the first sentence and to the whole answer, and that answer."""
+    """Seconds from the request to the end of the first sentence, of the message and of the answer, and that answer."""
 
     sentence: float
+    message: float
     whole: float
     result: Mapping[str, Any]
 
@@ -45,14 +46,15 @@ def listen(url: str, prompt: Mapping[str, str] = _PROMPT) -> Heard:
     response = connection.getresponse()
     if response.status != http.client.OK:
         raise RuntimeError(f"{response.status}: {response.read().decode()}")
-    sentence: float | None = None
+    ends: list[float] = []
     for name, data in _events(response):
-        if sentence is None and name == "delta" and data["field"] == "message" and data["sentence_end"]:
-            sentence = time.perf_counter() - started
+        if name == "delta" and data["field"] == "message" and data["sentence_end"]:
+            ends.append(time.perf_counter() - started)
         if name == "result":
             connection.close()
             whole = time.perf_counter() - started
-            return Heard(whole if sentence is None else sentence, whole, data)
+            ends = ends or [whole]
+            return Heard(ends[0], ends[-1], whole, data)
     raise RuntimeError("the stream ended without a result; ask again")
 
 

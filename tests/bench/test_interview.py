@@ -15,7 +15,7 @@ from tests.support.service import ROOT
 
 
 def played(sentence: float, tokens: int) -> Played:
-    waits = [Wait(sentence * n, 4.0, 6.0) for n in (0.5, 1.0, 9.0)]
+    waits = [Wait(sentence * n, 3.0, 4.0, 6.0) for n in (0.5, 1.0, 9.0)]
     return Played(waits, tokens=Tokens(tokens, 3000, 1000), interviews=1)
 
 
@@ -56,7 +56,7 @@ def test_two_candidates_share_the_rules_and_nothing_else() -> None:
 def test_the_table_has_a_row_for_each_service() -> None:
     lines = table({(1, OURS): played(1.0, 90), (1, PLAIN): played(3.0, 100)}, "as said")
     assert sum(OURS in line or PLAIN in line for line in lines) == 2
-    assert "3.00 times sooner, for 0.90 times the completion tokens" in lines[-1]
+    assert "3.00 times sooner, the question 1.00 times, for 0.90 times the completion tokens" in lines[-1]
 
 
 @pytest.mark.timeout(300)
