@@ -13,6 +13,7 @@ from app.core.deadline import Deadline
 from app.core.generation import Generation, Message, Priority, Sampling
 from app.core.grammar import grammar_for
 from app.core.llm_engine import LLMEngine
+from app.doctor.generation import korean_check
 from app.errors import EngineFailure, Overloaded, PromptTooLong, ServiceError
 from app.tasks.attempt import Patience
 from app.tasks.feedback import SCORED, FeedbackAnswer
@@ -148,6 +149,13 @@ async def test_an_answer_that_is_begun_is_gone_on_with(engine: LLMEngine, record
     assert finish == "stop"
     said = "".join(pieces)
     shape.model.model_validate_json(said if said.startswith("{") else shape.begun + said)
+
+
+async def test_amid_a_korean_word_the_grammar_of_a_text_leaves_hangul(engine: LLMEngine, record: Record) -> None:
+    check = await korean_check(engine)
+    # llama.cpp tells no alternatives of a token that is a part of a letter, as those of the embedded model here are.
+    record({"level": check.level, "seen": "leaves Hangul" in check.detail})
+    assert check.level == "ok", check.detail
 
 
 async def test_a_digit_comes_with_the_probabilities_of_its_alternatives(engine: LLMEngine, record: Record) -> None:
