@@ -136,7 +136,7 @@ async def korean_check(engine: LLMEngine) -> Check:
         KOREAN,
         f"the grammar of a text leaves no Hangul amid a Korean word: {', '.join(map(repr, left[:5]))}.",
         "Answers would go on in English. Start SGLang with --grammar-backend llguidance, in the version that came with "
-        "it; where that is so, the model knows no Korean: set MODEL_NAME to one that does, or LANGUAGE=en.",
+        "it. If it runs so, the model knows no Korean: set MODEL_NAME to one that does, or LANGUAGE=en.",
     )
 
 

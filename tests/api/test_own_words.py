@@ -100,10 +100,10 @@ def test_who_hears_a_recital_is_told_what_is_left_of_it(api_service: Service, ap
 
 def test_a_step_does_not_tell_the_candidate_what_was_just_said(api_service: Service, api_engine: Simulator) -> None:
     question = "G1은 왜 고르셨나요?"
-    said = f'{GOOD_ANSWER} {question}","evaluation":"{GOOD_ANSWER}","thought":"더 확인한다."}}'
+    said = f' {GOOD_ANSWER} {question}","evaluation":"{GOOD_ANSWER}","thought":"더 확인한다."}}'
     api_engine.script("3", "FOLLOW_UP", said)
     body = api_service.post(STEP, step_prompt()).json()
-    assert (body["message"], body["evaluation"]) == (question, None)
+    assert (body["message"], body["evaluation"]) == (f"말씀 감사합니다. 한 가지 더 여쭙겠습니다. {question}", None)
     assert body["meta"]["repaired"] == [
         "message: what only repeats question or answer was left out",
         "evaluation: what only repeats question or answer was left out",
@@ -111,7 +111,7 @@ def test_a_step_does_not_tell_the_candidate_what_was_just_said(api_service: Serv
 
 
 def test_a_step_that_only_recites_asks_a_prepared_question(api_service: Service, api_engine: Simulator) -> None:
-    api_engine.script("3", "NEW_TOPIC", f'{GOOD_ANSWER}","evaluation":null,"thought":"더 확인한다."}}')
+    api_engine.script("3", "NEW_TOPIC", f' {GOOD_ANSWER}","evaluation":null,"thought":"더 확인한다."}}')
     body = api_service.post(STEP, step_prompt()).json()
     assert body["message"].endswith(("?", "주세요."))
     assert GOOD_ANSWER[:20] not in body["message"]
